@@ -1,0 +1,63 @@
+# `make help` lists the targets.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+MAKEFLAGS += --no-print-directory
+
+INVENTORY ?= inventory/demo
+HTTP_PORT ?= 8080
+DEBIAN ?= 12
+export HTTP_PORT DEBIAN
+BIN := $(CURDIR)/.venv/bin
+export PATH := $(BIN):$(PATH)
+# Molecule and Ansible name their temporary folders after the project's; two clones must not share them.
+export ANSIBLE_HOME := $(CURDIR)/.cache/ansible
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-12s %s\n", $$1, $$2 }'
+
+.PHONY: setup
+setup: ## Install what is missing on this machine (Debian packages, .venv, the test hosts' image)
+	@scripts/setup
+
+.PHONY: up
+up: setup ## A test host with three Flask services behind HAProxy; prints the address and six answers
+	@ansible-playbook -i inventory/demo molecule/shared/create.yml
+	ansible-playbook -i inventory/demo site.yml
+	echo
+	echo "http://127.0.0.1:$(HTTP_PORT)/ answers:"
+	for _ in 1 2 3 4 5 6; do curl --fail --silent --show-error --max-time 10 "http://127.0.0.1:$(HTTP_PORT)/"; done
+
+.PHONY: deploy
+deploy: ## Bring the hosts of INVENTORY= (default: the test host) to what the inventory and the source say
+	@ansible-playbook -i $(INVENTORY) site.yml
+
+.PHONY: down
+down: ## Remove the test host of `make up`
+	@if [ -x $(BIN)/ansible-playbook ]; then ansible-playbook -i inventory/demo molecule/shared/destroy.yml; fi
+
+.PHONY: lint
+lint: setup ## yamllint, ansible-lint, ruff, mypy, shellcheck-free shell syntax
+	@yamllint --strict .
+	ruff check --quiet .
+	ruff format --check --quiet .
+	mypy
+	ansible-lint --quiet
+
+.PHONY: unit
+unit: setup ## Unit and property tests, which need no host
+	@pytest
+
+.PHONY: test
+test: lint unit ## Everything: lint, unit and property tests, every Molecule scenario
+	@molecule test
+
+.PHONY: lock
+lock: ## Write the requirements files anew from what pyproject.toml and the *.in files ask for
+	@lock() { UV_SYSTEM_CERTS=1 uv pip compile --quiet --no-config --upgrade --generate-hashes --universal \
+	  --python-version 3.11 --no-header "$$@"; }
+	lock requirements/uv.in --output-file requirements/uv.txt
+	lock pyproject.toml --group dev --output-file requirements/dev.txt
+	lock files/hello/requirements.in --output-file files/hello/requirements.txt
+	lock roles/flask_app/files/server.in --output-file roles/flask_app/files/server.txt

@@ -1,0 +1,209 @@
+"""Build a release on the control node and ship it: the half of the module flask_release that runs here."""
+
+from __future__ import annotations
+
+import fcntl
+import gzip
+import hashlib
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+PROJECT = Path(__file__).resolve().parents[2]
+# Raise it when the layout of a release changes: every release is then built anew.
+LAYOUT = 1
+KEEP_BUILDS = 40
+WSGI_CHECK = PROJECT / "roles" / "flask_app" / "files" / "wsgi_check.py"
+# Debian 12's C library, the oldest that we serve (PEP 600: a wheel for an older one runs on it as well).
+PLATFORM = "{architecture}-manylinux_2_36"
+LEFT_OUT = {".git", ".hg", ".svn", ".tox", ".venv", "__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache", "node_modules"}
+
+
+def source_files(source: Path) -> Iterator[tuple[str, Path]]:
+    """Yield (name in the release, path) for each file and link of a source folder, sorted by name."""
+    found = []
+    for folder, folders, files in os.walk(source):
+        folders[:] = sorted(name for name in folders if name not in LEFT_OUT)
+        links = [name for name in folders if Path(folder, name).is_symlink()]
+        for name in [*files, *links]:
+            path = Path(folder, name)
+            if path.suffix != ".pyc":
+                found.append((path.relative_to(source).as_posix(), path))
+    yield from sorted(found)
+
+
+def requirement_names(text: str) -> set[str]:
+    """Return the normalised names (PEP 503) of what a requirements file lists."""
+    names = re.findall(r"^([A-Za-z0-9][A-Za-z0-9._-]*)", text, flags=re.MULTILINE)
+    return {re.sub(r"[-_.]+", "-", name).lower() for name in names}
+
+
+def without(text: str, names: set[str]) -> str:
+    """Return a requirements file without the entries (and their hashes) of some names."""
+    entries = re.split(r"^(?=[A-Za-z0-9])", text, flags=re.MULTILINE)
+    return "".join(entry for entry in entries if not requirement_names(entry) & names)
+
+
+class Build:
+    """A release to be: its inputs, its id, and its archive in the cache."""
+
+    def __init__(self, args: dict[str, Any]) -> None:
+        self.name = str(args["name"])
+        self.source = Path(PROJECT, str(args["source"])).expanduser()
+        if not self.source.is_dir():
+            raise AnsibleActionFail(f"source of {self.name} is {self.source}, which is no folder. Fix: the app's folder.")
+        wanted = str(args.get("requirements") or "requirements.txt")
+        self.requirements = self.source / wanted
+        if not self.requirements.is_file() and args.get("requirements"):
+            raise AnsibleActionFail(f"requirements of {self.name} is {wanted}; {self.source} has no such file.")
+        self.python_version = str(args["python_version"])
+        self.platform = PLATFORM.format(architecture=args["architecture"])
+        text = self.requirements.read_text() if self.requirements.is_file() else ""
+        self.hashed = "--hash=" in text
+        # What the app pins itself wins over what we pin for the server.
+        self.server = without(Path(str(args["server_requirements"])).read_text(), requirement_names(text))
+        self.cache = Path(PROJECT, str(args.get("cache", ".cache/releases")))
+        self.release = self._id(text)
+        self.archive = self.cache / f"{self.name}-{self.release}.tar.gz"
+        self.record = self.archive.with_name(f"{self.name}-{self.release}.json")
+
+    def _id(self, requirements: str) -> str:
+        digest = hashlib.sha256(json.dumps([LAYOUT, WSGI_CHECK.read_text(), self.python_version, self.platform, self.server, requirements]).encode())
+        for name, path in source_files(self.source):
+            digest.update(f"{name}\0{path.stat().st_mode & 0o100 if path.exists() else 0}\0".encode())
+            digest.update(b"-> " + os.readlink(path).encode() if path.is_symlink() else hashlib.sha256(path.read_bytes()).digest())
+        return digest.hexdigest()[:12]
+
+    def ready(self) -> bool:
+        """Say whether the archive is in the cache; its record is written last."""
+        return self.record.is_file() and self.archive.is_file()
+
+    def make(self) -> bool:
+        """Build the archive if it is not there; hosts that need the same one wait for the first."""
+        self.cache.mkdir(parents=True, exist_ok=True)
+        with (self.cache / f".{self.release}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if self.ready():
+                return False
+            with tempfile.TemporaryDirectory(prefix=".build-", dir=self.cache) as folder:
+                self._build(Path(folder))
+            self._prune()
+        return True
+
+    def _build(self, folder: Path) -> None:
+        lib = folder / "lib"
+        lib.mkdir()
+        (folder / "server.txt").write_text(self.server)
+        self._install(lib, folder / "server.txt")
+        record = {
+            "release": self.release,
+            "python": self.python_version,
+            "platform": self.platform,
+            "packages": sorted("==".join(path.name.removesuffix(".dist-info").rsplit("-", 1)) for path in lib.glob("*.dist-info")),
+        }
+        size = self._pack(lib, record, folder / "archive")
+        (folder / "archive").replace(self.archive)
+        (folder / "record").write_text(json.dumps(record | {"size": size}, indent=2) + "\n")
+        (folder / "record").replace(self.record)
+
+    def _install(self, lib: Path, server: Path) -> None:
+        command = [
+            _uv(), "pip", "install", "--quiet", "--no-config", "--target", str(lib), "--only-binary", ":all:",
+            "--python-version", self.python_version, "--python-platform", self.platform, "--link-mode", "copy",
+            "--requirements", str(server),
+        ]  # fmt: skip
+        if self.requirements.is_file():
+            command += ["--requirements", str(self.requirements)]
+        if self.hashed:
+            command += ["--require-hashes"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=self.source)
+        if done.returncode:
+            raise AnsibleActionFail(
+                f"The requirements of {self.name} ({self.requirements}) cannot be installed for Python "
+                f"{self.python_version} on {self.platform}; no host was changed.\n{done.stderr.strip()}"
+            )
+
+    def _pack(self, lib: Path, record: dict[str, Any], archive: Path) -> int:
+        """Write the archive, the same bytes for the same inputs, and return its unpacked size in bytes."""
+        size = 0
+        with archive.open("wb") as raw, gzip.GzipFile(fileobj=raw, mode="wb", mtime=0, compresslevel=6, filename="") as zipped, \
+                tarfile.open(fileobj=zipped, mode="w") as tar:  # fmt: skip
+            members = [(f"lib/{name}", path) for name, path in source_files(lib)]
+            members.append(("lib/wsgi_check.py", WSGI_CHECK))
+            members += [(f"app/{name}", path) for name, path in source_files(self.source)]
+            for name, path in members:
+                info = tar.gettarinfo(path, name)
+                info.uid = info.gid = info.mtime = 0
+                info.uname = info.gname = ""
+                info.mode = 0o755 if info.mode & 0o100 else 0o644
+                size += info.size
+                if info.isreg():
+                    # A hard link would be one only in the build folder.
+                    info.type = tarfile.REGTYPE
+                    with path.open("rb") as file:
+                        tar.addfile(info, file)
+                else:
+                    tar.addfile(info)
+            content = json.dumps(record, indent=2).encode()
+            info = tarfile.TarInfo("release.json")
+            info.size, info.mode = len(content), 0o644
+            tar.addfile(info, io.BytesIO(content))
+        return size
+
+    def _prune(self) -> None:
+        archives = sorted(self.cache.glob(f"{self.name}-*.tar.gz"), key=lambda path: path.stat().st_mtime, reverse=True)
+        for archive in archives[KEEP_BUILDS:]:
+            archive.unlink()
+            archive.with_name(archive.name.removesuffix(".tar.gz") + ".json").unlink(missing_ok=True)
+
+
+def _uv() -> str:
+    try:
+        from uv import find_uv_bin
+
+        return str(find_uv_bin())
+    except (ImportError, FileNotFoundError):
+        found = shutil.which("uv")
+        if found:
+            return found
+    raise AnsibleActionFail("uv, which builds releases, is not installed on this machine. Fix: `make setup`, or `pip install uv`.")
+
+
+class ActionModule(ActionBase):
+    """Build where needed, ask the host, ship where needed."""
+
+    _requires_connection = True
+    TRANSFERS_FILES = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return {changed, release, packages}."""
+        super().run(tmp, task_vars)
+        args = dict(self._task.args)
+        build = Build(args)
+        built = build.make()
+        record = json.loads(build.record.read_text())
+        result: dict[str, Any] = {"release": build.release, "packages": record["packages"], "built": built}
+        if args.get("build_only", False):
+            return result | {"changed": False}
+        on_host = {"name": build.name, "release": build.release, "size": record["size"]}
+        answer = self._execute_module("flask_release", module_args=on_host, task_vars=task_vars)
+        if not answer.get("failed") and not answer["present"] and not self._task.check_mode:
+            folder = self._make_tmp_path()
+            try:
+                archive = self._connection._shell.join_path(folder, "release.tar.gz")
+                self._transfer_file(str(build.archive), archive)
+                answer = self._execute_module("flask_release", module_args=on_host | {"archive": archive}, task_vars=task_vars)
+            finally:
+                self._remove_tmp_path(folder)
+        return {**answer, **result}

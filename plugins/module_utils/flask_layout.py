@@ -1,0 +1,203 @@
+"""Where an application lies on a host, and what systemd, the kernel and the instances themselves say of it.
+
+    /opt/flask/NAME/releases/ID/            lib/ (dependencies), app/ (the source), release.json
+    /opt/flask/NAME/deployments/ID/         env (0600), unit.conf, release -> ../../releases/ID, deployment.json
+    /opt/flask/NAME/instances/N             -> ../deployments/ID
+    /etc/systemd/system/flask-NAME@N.service.d/deployment.conf
+
+An instance's drop-in is written from its deployment, so what `systemctl cat` shows is what runs. Standard library
+only: this runs on the targets.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import re
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path("/opt/flask")
+SYSTEMD = Path("/etc/systemd/system")
+RUNTIME = Path("/run/systemd/system")
+BAD, PROVEN = "bad", "proven"
+
+
+class LayoutError(Exception):
+    """Something that a person has to look at; the message says what and how it is mended."""
+
+
+def quoted(value: str) -> str:
+    """Return a value as systemd's EnvironmentFile= reads it back (systemd.exec(5): double quotes, backslash escapes)."""
+    return '"' + re.sub(r'([\\"$`])', r"\\\1", value) + '"'
+
+
+def write_file(path: Path, text: str, mode: int = 0o644) -> bool:
+    """Put a file in place in one step, and say whether anything changed. The text is on disk before its name is."""
+    with contextlib.suppress(FileNotFoundError):
+        if path.read_text() == text and path.stat().st_mode & 0o7777 == mode:
+            return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(text)
+            file.flush()
+            os.fchmod(handle, mode)
+            os.fsync(handle)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+    return True
+
+
+def sync_folder(path: Path) -> None:
+    """Make the names in a folder survive a power cut (fsync(2): a file's own fsync does not cover its name)."""
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def run(*command: str, check: bool = True) -> str:
+    """Run a command and return what it printed; raise LayoutError with all of it where it fails and `check` is set."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if check and done.returncode:
+        raise LayoutError(f"`{' '.join(command)}` failed ({done.returncode}): {(done.stderr or done.stdout).strip()}")
+    return done.stdout
+
+
+class App:
+    """One application on this host, by its name."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.home = ROOT / name
+        self.releases = self.home / "releases"
+        self.deployments = self.home / "deployments"
+        self.instances = self.home / "instances"
+
+    def unit(self, instance: str | int) -> str:
+        """Return the unit of an instance."""
+        return f"flask-{self.name}@{instance}.service"
+
+    def drop_in(self, instance: str | int) -> Path:
+        """Return the file that joins the unit of an instance with its deployment."""
+        return SYSTEMD / f"{self.unit(instance)}.d" / "deployment.conf"
+
+    def enabled(self, instance: int) -> bool:
+        """Say whether the target of the application wants the instance, as `systemctl enable` makes it."""
+        return (SYSTEMD / f"flask-{self.name}.target.wants" / self.unit(instance)).is_symlink()
+
+    def linked(self, instance: str | int) -> str | None:
+        """Return the deployment that an instance is pointed at."""
+        with contextlib.suppress(OSError):
+            return Path(os.readlink(self.instances / str(instance))).name
+        return None
+
+    def point(self, instance: str | int, deployment: str | None) -> None:
+        """Point an instance at a deployment in one step; None takes the link away."""
+        link = self.instances / str(instance)
+        if deployment is None:
+            link.unlink(missing_ok=True)
+            return
+        self.instances.mkdir(parents=True, exist_ok=True)
+        temporary = link.with_name(f".{link.name}.new")
+        temporary.unlink(missing_ok=True)
+        temporary.symlink_to(f"../deployments/{deployment}")
+        temporary.replace(link)
+        sync_folder(self.instances)
+
+    def numbers(self) -> list[int]:
+        """Return the numbers of the instances that this host has, from their links and their drop-ins."""
+        found = {path.name for path in self.instances.glob("[0-9]*")}
+        pattern = re.compile(rf"flask-{re.escape(self.name)}@(\d+)\.service\.d")
+        found |= {match[1] for path in SYSTEMD.glob(f"flask-{self.name}@*.service.d") if (match := pattern.fullmatch(path.name))}
+        return sorted(int(number) for number in found if number.isdigit())
+
+    def expected_drop_in(self, deployment: str, instance: dict[str, Any]) -> str:
+        """Return the drop-in for an instance: {number, address, port, host, number_base} and a deployment's settings."""
+        try:
+            settings = (self.deployments / deployment / "unit.conf").read_text()
+        except FileNotFoundError:
+            settings = ""
+        return (
+            "# Written by the role flask_app when the instance is put on a deployment.\n"
+            f"# Deployment {deployment}\n"
+            "[Service]\n"
+            f"Environment=GRANIAN_HOST={instance['address']} GRANIAN_PORT={instance['port']}\n"
+            f"Environment=APP_INSTANCE={instance['host']}-{instance['number']} "
+            f"APP_NUMBER={instance['number'] + instance['number_base']}\n"
+            f"{settings}"
+        )
+
+    def bad(self, deployment: str) -> str | None:
+        """Return why a deployment was marked bad, None for one that was not."""
+        with contextlib.suppress(OSError):
+            return (self.deployments / deployment / BAD).read_text().strip()
+        return None
+
+    def mark_bad(self, deployment: str, reason: str) -> None:
+        """Remember that a deployment failed, so that it is neither retried silently nor chosen by a rollback."""
+        write_file(self.deployments / deployment / BAD, f"{time.strftime('%Y-%m-%d %H:%M:%S %z')}: {reason}\n")
+
+    def unit_states(self, numbers: list[int]) -> dict[int, dict[str, str]]:
+        """Return what systemd says of the instances: {number: {ActiveState, SubState, MainPID, NRestarts}}."""
+        if not numbers:
+            return {}
+        units = [self.unit(number) for number in numbers]
+        shown = run("systemctl", "show", "--property=Id,ActiveState,SubState,MainPID,NRestarts", *units)
+        blocks = [dict(line.split("=", 1) for line in block.splitlines()) for block in shown.strip().split("\n\n")]
+        by_id = {block["Id"]: block for block in blocks}
+        return {number: by_id[unit] for number, unit in zip(numbers, units, strict=True)}
+
+
+def process_environment(pid: str) -> dict[str, str]:
+    """Return the environment a process was started with (proc(5)); empty where there is no such process."""
+    with contextlib.suppress(OSError):
+        raw = Path("/proc", pid, "environ").read_bytes().decode(errors="replace")
+        return dict(entry.split("=", 1) for entry in raw.split("\0") if "=" in entry)
+    return {}
+
+
+def health(address: str, port: int, path: str, timeout: float = 2.0) -> str:
+    """Return an empty string if an instance answers 200 to its health path, else what it did instead."""
+    connection = http.client.HTTPConnection(address, port, timeout=timeout)
+    try:
+        connection.request("GET", path, headers={"Host": "localhost"})
+        status = connection.getresponse().status
+    except (OSError, http.client.HTTPException) as error:
+        return f"{type(error).__name__}: {error}"
+    finally:
+        connection.close()
+    return "" if status == 200 else f"status {status}"
+
+
+def journal(unit: str, since: float, lines: int = 60) -> str:
+    """Return what a unit wrote to the journal since a time (seconds of the epoch)."""
+    return run(
+        "journalctl", f"--unit={unit}", f"--since=@{since:.3f}", f"--lines={lines}", "--no-pager", "--output=short-iso",
+        check=False,
+    ).strip()  # fmt: skip
+
+
+def audit(message: str) -> None:
+    """Write a line to the journal under the name `flask-deploy`, for whoever asks later what was done when."""
+    subprocess.run(["systemd-cat", "--identifier=flask-deploy"], input=message + "\n", text=True, check=False)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return a JSON file as a mapping, empty where it is missing or no mapping."""
+    with contextlib.suppress(OSError, ValueError):
+        content = json.loads(path.read_text())
+        if isinstance(content, dict):
+            return content
+    return {}

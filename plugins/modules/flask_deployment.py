@@ -1,0 +1,239 @@
+#!/usr/bin/python
+"""Write a deployment, prove that it can be imported, and say which instances are not on it."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: flask_deployment
+short_description: Have a deployment of a WSGI application on a host
+description:
+  - A deployment is a release, an environment and the settings of the unit under one id. This module writes it, imports
+    its application once inside the unit's sandbox, and reports which instances have yet to be put on it.
+  - No instance is touched.
+options:
+  name:
+    description: Name of the application.
+    type: str
+    required: true
+  release:
+    description: Id of the release, as M(flask_release) returns it.
+    type: str
+    required: true
+  environment:
+    description: Environment of the app, a mapping of text to text as JSON. Never shown.
+    type: str
+    default: ""
+  unit:
+    description: Text of the template unit; a changed one is a new deployment.
+    type: str
+    required: true
+  unit_settings:
+    description: Lines for the C([Service]) section of the units of this deployment.
+    type: list
+    elements: str
+    default: []
+  server:
+    description: Settings of the application server, C(GRANIAN_*) without the prefix.
+    type: dict
+    default: {}
+  wsgi:
+    description: The application, C(module:callable) or C(module:factory()).
+    type: str
+    required: true
+  instances:
+    description: The instances that this host is to have, each with number, address, port, host and number_base.
+    type: list
+    elements: dict
+    required: true
+  health:
+    description: Path that answers 200 when an instance is ready.
+    type: str
+    required: true
+  force:
+    description: Take a deployment although it was marked bad.
+    type: bool
+    default: false
+"""
+EXAMPLES = r"""
+- name: Write the deployment
+  flask_deployment:
+    name: hello
+    release: 0a1b2c3d4e5f
+    unit: "{{ lookup('ansible.builtin.template', 'app@.service.j2') }}"
+    wsgi: app:app
+    health: /health
+    instances:
+      - {number: 1, address: 127.0.0.1, port: 5001, host: web1, number_base: 0}
+"""
+RETURN = r"""
+deployment:
+  description: Id of the deployment.
+  returned: always
+  type: str
+stale:
+  description: Those of the instances that do not run the deployment, or not healthily, with the reason.
+  returned: always
+  type: list
+surplus:
+  description: Numbers of the instances that this host has and should not have.
+  returned: always
+  type: list
+"""
+
+import contextlib
+import hashlib
+import json
+import subprocess
+import time
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.flask_layout import (
+    PROVEN,
+    RUNTIME,
+    App,
+    LayoutError,
+    health,
+    journal,
+    process_environment,
+    quoted,
+    read_json,
+    run,
+    write_file,
+)
+
+
+def environment_file(app: App, params: dict[str, Any], environment: dict[str, str]) -> str:
+    """Return the environment of a deployment without its id: the user's part first, so that ours wins."""
+    home = app.releases / params["release"]
+    ours = {f"GRANIAN_{key.upper()}": str(value) for key, value in params["server"].items()}
+    # Paths without a link in them: an import late in a process' life must come from the release it was started with.
+    ours |= {"PYTHONPATH": f"{home}/app:{home}/lib", "APP_RELEASE": params["release"], "APP_WSGI": params["wsgi"].removesuffix("()")}
+    return "".join(f"{key}={quoted(value)}\n" for key, value in (environment | ours).items())
+
+
+def stale_instances(app: App, deployment: str, params: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the instances that have to be put on the deployment, each with why."""
+    states = app.unit_states([instance["number"] for instance in params["instances"]])
+    stale = []
+    for instance in params["instances"]:
+        number, state = instance["number"], states[instance["number"]]
+        running = process_environment(state["MainPID"])
+        reason = ""
+        if app.linked(number) != deployment:
+            reason = f"is on {app.linked(number)}" if app.linked(number) else "is new"
+        elif not app.drop_in(number).is_file() or app.drop_in(number).read_text() != app.expected_drop_in(deployment, instance):
+            reason = "has another drop-in"
+        elif not app.enabled(number):
+            reason = "is not enabled"
+        elif state["ActiveState"] != "active":
+            reason = f"is {state['ActiveState']}"
+        elif running.get("APP_DEPLOYMENT") != deployment or running.get("GRANIAN_PORT") != str(instance["port"]):
+            reason = f"still runs {running.get('APP_DEPLOYMENT')}"
+        else:
+            reason = health(instance["address"], instance["port"], params["health"])
+        if reason:
+            stale.append(instance | {"reason": reason})
+    return stale
+
+
+def prove(app: App, deployment: str, instance: dict[str, Any]) -> str:
+    """Import the application as the unit would, in the unit's sandbox; return what went wrong, empty if nothing."""
+    drop_in = RUNTIME / f"{app.unit('check')}.d" / "check.conf"
+    write_file(
+        drop_in,
+        app.expected_drop_in(deployment, instance)
+        + "Type=oneshot\nRestart=no\nTimeoutStartSec=120\nExecStart=\n"
+        + "ExecStart=/usr/bin/python3 -m wsgi_check ${APP_WSGI}\n",
+    )
+    app.point("check", deployment)
+    since = time.time()
+    try:
+        run("systemctl", "daemon-reload")
+        done = subprocess.run(["systemctl", "start", app.unit("check")], capture_output=True, text=True, check=False)
+        return journal(app.unit("check"), since) or done.stderr.strip() if done.returncode else ""
+    finally:
+        subprocess.run(["systemctl", "reset-failed", app.unit("check")], capture_output=True, check=False)
+        app.point("check", None)
+        drop_in.unlink()
+        drop_in.parent.rmdir()
+        run("systemctl", "daemon-reload")
+
+
+def main() -> None:
+    """Write, prove, compare."""
+    module = AnsibleModule(
+        argument_spec={
+            "name": {"type": "str", "required": True},
+            "release": {"type": "str", "required": True},
+            "environment": {"type": "str", "default": "", "no_log": True},
+            "unit": {"type": "str", "required": True},
+            "unit_settings": {"type": "list", "elements": "str", "default": []},
+            "server": {"type": "dict", "default": {}},
+            "wsgi": {"type": "str", "required": True},
+            "instances": {"type": "list", "elements": "dict", "required": True},
+            "health": {"type": "str", "required": True},
+            "force": {"type": "bool", "default": False},
+        },
+        supports_check_mode=True,
+    )
+    params = module.params
+    app = App(params["name"])
+    environment = environment_file(app, params, json.loads(params["environment"] or "{}"))
+    settings = "".join(f"{line}\n" for line in params["unit_settings"])
+    deployment = hashlib.sha256("\0".join([environment, settings, params["unit"]]).encode()).hexdigest()[:12]
+    home = app.deployments / deployment
+    wanted = {"env": (f"{environment}APP_DEPLOYMENT={quoted(deployment)}\n", 0o600), "unit.conf": (settings, 0o644)}
+    result: dict[str, Any] = {"deployment": deployment, "stale": [], "surplus": []}
+    numbers = [instance["number"] for instance in params["instances"]]
+    result["surplus"] = [number for number in app.numbers() if number not in numbers]
+
+    reason = app.bad(deployment)
+    if reason and not params["force"]:
+        module.fail_json(
+            msg=f"Deployment {deployment} of {app.name} was marked bad, {reason}. It is not tried again by itself. "
+            f"Fix: change the app or its settings; or, to try it all the same, add `-e flask_app_force=true`.",
+            **result,
+        )
+    try:
+        different = []
+        for name, (text, mode) in wanted.items():
+            path = home / name
+            if not path.is_file() or path.read_text() != text or path.stat().st_mode & 0o7777 != mode:
+                different.append(name)
+        stale = stale_instances(app, deployment, params)
+        if different:
+            # Instances may have been started from what was there before.
+            known = {instance["number"] for instance in stale}
+            stale += [i | {"reason": "its deployment was altered"} for i in params["instances"] if i["number"] not in known]
+            stale.sort(key=lambda instance: instance["number"])
+        result |= {"stale": stale, "changed": bool(different)}
+        if module.check_mode:
+            module.exit_json(**result)
+        for name in different:
+            write_file(home / name, *wanted[name])
+        if not (home / "release").is_symlink():
+            (home / "release").symlink_to(f"../../releases/{params['release']}")
+        if not read_json(home / "deployment.json"):
+            written = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+            content = {"deployment": deployment, "release": params["release"], "health": params["health"], "written": written}
+            write_file(home / "deployment.json", json.dumps(content) + "\n")
+        if different or not (home / PROVEN).exists():
+            problem = prove(app, deployment, params["instances"][0])
+            if problem:
+                app.mark_bad(deployment, "its application could not be imported")
+                module.fail_json(
+                    msg=f"Deployment {deployment} of {app.name} cannot be imported, so no instance was touched:\n{problem}",
+                    **result,
+                )
+            write_file(home / PROVEN, "")
+            if params["force"]:
+                with contextlib.suppress(FileNotFoundError):
+                    (home / "bad").unlink()
+    except (OSError, LayoutError) as error:
+        module.fail_json(msg=f"Deployment {deployment} of {app.name}: {error}. No instance was touched.", **result)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,182 @@
+#!/usr/bin/python
+"""Put one instance on a deployment, or take it away."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: flask_instance
+short_description: Put one instance of a WSGI application on a deployment
+description:
+  - Points the instance at the deployment, restarts it and waits until it answers its health path with 200. If it does
+    not, the instance goes back to what it ran before, the deployment is marked bad, and the unit's journal is shown.
+  - The balancers are not this module's business; drain the instance first.
+options:
+  name:
+    description: Name of the application.
+    type: str
+    required: true
+  number:
+    description: Number of the instance.
+    type: int
+    required: true
+  state:
+    description: C(present), or C(absent) to stop it and remove what belongs to it alone.
+    type: str
+    choices: [present, absent]
+    default: present
+  deployment:
+    description: Id of the deployment; needed with C(present).
+    type: str
+  address:
+    description: Address that the instance listens on.
+    type: str
+    default: 127.0.0.1
+  port:
+    description: Port that the instance listens on.
+    type: int
+  host:
+    description: Name of the host in the inventory.
+    type: str
+  number_base:
+    description: Added to the number in C(APP_NUMBER).
+    type: int
+    default: 0
+  health:
+    description: Path that answers 200 when the instance is ready.
+    type: str
+    default: /health
+  timeout:
+    description: Seconds that the instance has to become healthy.
+    type: int
+    default: 60
+"""
+EXAMPLES = r"""
+- name: Put instance 2 on the deployment
+  flask_instance:
+    name: hello
+    number: 2
+    port: 5002
+    host: web1
+    deployment: 0a1b2c3d4e5f
+"""
+RETURN = r"""
+was:
+  description: Deployment that the instance ran before.
+  returned: with C(present)
+  type: str
+journal:
+  description: What the unit wrote since it was started.
+  returned: on failure
+  type: str
+"""
+
+import shutil
+import time
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.flask_layout import App, LayoutError, audit, health, journal, process_environment, run, write_file
+
+POLL = 0.05  # seconds between two looks at an instance that is starting
+CRASHES = 3  # restarts by systemd after which waiting on is pointless
+
+
+def put(app: App, deployment: str, instance: dict[str, Any]) -> None:
+    """Point an instance at a deployment and restart it."""
+    write_file(app.drop_in(instance["number"]), app.expected_drop_in(deployment, instance))
+    app.point(instance["number"], deployment)
+    run("systemctl", "daemon-reload")
+    if not app.enabled(instance["number"]):
+        run("systemctl", "enable", "--quiet", app.unit(instance["number"]))
+    run("systemctl", "restart", app.unit(instance["number"]))
+
+
+def wait(app: App, deployment: str, instance: dict[str, Any], path: str, timeout: float) -> str:
+    """Wait until an instance runs a deployment and is healthy; return why it is not, empty if it is."""
+    end = time.monotonic() + timeout
+    before = int(app.unit_states([instance["number"]])[instance["number"]]["NRestarts"])
+    while True:
+        problem = health(instance["address"], instance["port"], path)
+        state = app.unit_states([instance["number"]])[instance["number"]]
+        if not problem:
+            # Another process on the port would answer as well.
+            if process_environment(state["MainPID"]).get("APP_DEPLOYMENT") == deployment:
+                return ""
+            problem = f"{instance['address']}:{instance['port']} is answered by something else"
+        if int(state["NRestarts"]) - before >= CRASHES:
+            return f"it exits as soon as it is started ({problem})"
+        if time.monotonic() > end:
+            return f"not healthy after {timeout:g} s: {path} gives {problem}"
+        time.sleep(POLL)
+
+
+def remove(app: App, number: int) -> None:
+    """Stop an instance and remove what belongs to it alone."""
+    run("systemctl", "disable", "--quiet", "--now", app.unit(number))
+    shutil.rmtree(app.drop_in(number).parent, ignore_errors=True)
+    app.point(number, None)
+    run("systemctl", "daemon-reload")
+    run("systemctl", "reset-failed", app.unit(number), check=False)
+
+
+def main() -> None:
+    """Put an instance in place and see it healthy, or put it back as it was."""
+    module = AnsibleModule(
+        argument_spec={
+            "name": {"type": "str", "required": True},
+            "number": {"type": "int", "required": True},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "deployment": {"type": "str"},
+            "address": {"type": "str", "default": "127.0.0.1"},
+            "port": {"type": "int"},
+            "host": {"type": "str"},
+            "number_base": {"type": "int", "default": 0},
+            "health": {"type": "str", "default": "/health"},
+            "timeout": {"type": "int", "default": 60},
+        },
+        required_if=[("state", "present", ("deployment", "port", "host"))],
+        supports_check_mode=True,
+    )
+    params = module.params
+    app, number, deployment = App(params["name"]), params["number"], params["deployment"]
+    was = app.linked(number)
+    if module.check_mode:
+        module.exit_json(changed=True, was=was)
+    since = time.time()
+    try:
+        if params["state"] == "absent":
+            remove(app, number)
+            audit(f"{app.unit(number)}: removed")
+            module.exit_json(changed=True)
+        old_drop_in = app.drop_in(number).read_text() if app.drop_in(number).is_file() else None
+        put(app, deployment, params)
+        problem = wait(app, deployment, params, params["health"], params["timeout"])
+        if not problem:
+            audit(f"{app.unit(number)}: on deployment {deployment}, was {was}")
+            module.exit_json(changed=True, was=was)
+        shown = journal(app.unit(number), since)
+        app.mark_bad(deployment, f"{app.unit(number)}: {problem}")
+        restored = "it was new and is stopped again"
+        if was and was != deployment and old_drop_in is not None:
+            write_file(app.drop_in(number), old_drop_in)
+            app.point(number, was)
+            run("systemctl", "daemon-reload")
+            run("systemctl", "restart", app.unit(number))
+            again = wait(app, was, params, params["health"], params["timeout"])
+            restored = f"it is back on {was}" + (f", which is not healthy either: {again}" if again else " and healthy")
+        elif was != deployment:
+            remove(app, number)
+        else:
+            restored = "it was on this deployment before; nothing to go back to"
+    except (OSError, LayoutError) as error:
+        module.fail_json(msg=f"{app.unit(number)}: {error}", was=was, journal=journal(app.unit(number), since))
+    audit(f"{app.unit(number)}: deployment {deployment} failed ({problem}); {restored}")
+    module.fail_json(
+        msg=f"{app.unit(number)} on deployment {deployment}: {problem}. The deployment is marked bad; {restored}.\n"
+        f"What the unit wrote:\n{shown}",
+        was=was, journal=shown,
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
