@@ -12,6 +12,8 @@ BIN := $(CURDIR)/.venv/bin
 export PATH := $(BIN):$(PATH)
 # Molecule and Ansible name their temporary folders after the project's; two clones must not share them.
 export ANSIBLE_HOME := $(CURDIR)/.cache/ansible
+# Output as it comes, not in frames that cut it at 80 columns.
+export MOLECULE_COMMAND_BORDERS := false
 
 .PHONY: help
 help: ## List the targets
@@ -43,7 +45,7 @@ lint: setup ## yamllint, ansible-lint, ruff, mypy, shellcheck-free shell syntax
 	ruff check --quiet .
 	ruff format --check --quiet .
 	mypy
-	ansible-lint --quiet
+	ANSIBLE_INVENTORY=inventory/demo ansible-lint --quiet
 
 .PHONY: unit
 unit: setup ## Unit and property tests, which need no host

@@ -27,7 +27,18 @@ KEEP_BUILDS = 40
 WSGI_CHECK = PROJECT / "roles" / "flask_app" / "files" / "wsgi_check.py"
 # Debian 12's C library, the oldest that we serve (PEP 600: a wheel for an older one runs on it as well).
 PLATFORM = "{architecture}-manylinux_2_36"
-LEFT_OUT = {".git", ".hg", ".svn", ".tox", ".venv", "__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache", "node_modules"}
+LEFT_OUT = {
+    ".git",
+    ".hg",
+    ".svn",
+    ".tox",
+    ".venv",
+    "__pycache__",
+    ".mypy_cache",
+    ".pytest_cache",
+    ".ruff_cache",
+    "node_modules",
+}
 
 
 def source_files(source: Path) -> Iterator[tuple[str, Path]]:
@@ -62,7 +73,9 @@ class Build:
         self.name = str(args["name"])
         self.source = Path(PROJECT, str(args["source"])).expanduser()
         if not self.source.is_dir():
-            raise AnsibleActionFail(f"source of {self.name} is {self.source}, which is no folder. Fix: the app's folder.")
+            raise AnsibleActionFail(
+                f"source of {self.name} is {self.source}, which is no folder. Fix: the app's folder."
+            )
         wanted = str(args.get("requirements") or "requirements.txt")
         self.requirements = self.source / wanted
         if not self.requirements.is_file() and args.get("requirements"):
@@ -79,10 +92,18 @@ class Build:
         self.record = self.archive.with_name(f"{self.name}-{self.release}.json")
 
     def _id(self, requirements: str) -> str:
-        digest = hashlib.sha256(json.dumps([LAYOUT, WSGI_CHECK.read_text(), self.python_version, self.platform, self.server, requirements]).encode())
+        digest = hashlib.sha256(
+            json.dumps(
+                [LAYOUT, WSGI_CHECK.read_text(), self.python_version, self.platform, self.server, requirements]
+            ).encode()
+        )
         for name, path in source_files(self.source):
             digest.update(f"{name}\0{path.stat().st_mode & 0o100 if path.exists() else 0}\0".encode())
-            digest.update(b"-> " + os.readlink(path).encode() if path.is_symlink() else hashlib.sha256(path.read_bytes()).digest())
+            digest.update(
+                b"-> " + str(path.readlink()).encode()
+                if path.is_symlink()
+                else hashlib.sha256(path.read_bytes()).digest()
+            )
         return digest.hexdigest()[:12]
 
     def ready(self) -> bool:
@@ -110,7 +131,9 @@ class Build:
             "release": self.release,
             "python": self.python_version,
             "platform": self.platform,
-            "packages": sorted("==".join(path.name.removesuffix(".dist-info").rsplit("-", 1)) for path in lib.glob("*.dist-info")),
+            "packages": sorted(
+                "==".join(path.name.removesuffix(".dist-info").rsplit("-", 1)) for path in lib.glob("*.dist-info")
+            ),
         }
         size = self._pack(lib, record, folder / "archive")
         (folder / "archive").replace(self.archive)
@@ -177,7 +200,9 @@ def _uv() -> str:
         found = shutil.which("uv")
         if found:
             return found
-    raise AnsibleActionFail("uv, which builds releases, is not installed on this machine. Fix: `make setup`, or `pip install uv`.")
+    raise AnsibleActionFail(
+        "uv, which builds releases, is not installed on this machine. Fix: `make setup`, or `pip install uv`."
+    )
 
 
 class ActionModule(ActionBase):
@@ -203,7 +228,9 @@ class ActionModule(ActionBase):
             try:
                 archive = self._connection._shell.join_path(folder, "release.tar.gz")
                 self._transfer_file(str(build.archive), archive)
-                answer = self._execute_module("flask_release", module_args=on_host | {"archive": archive}, task_vars=task_vars)
+                answer = self._execute_module(
+                    "flask_release", module_args=on_host | {"archive": archive}, task_vars=task_vars
+                )
             finally:
                 self._remove_tmp_path(folder)
         return {**answer, **result}

@@ -134,7 +134,11 @@ def flask_backends(apps: Sequence[App], groups: Groups, hostvars: HostVars) -> l
     for app in flask_apps_complete(apps):
         hosts = list(groups[app["hosts"]])
         servers = [
-            {"name": f"{host}-{number}", "address": app_address(host, groups, hostvars), "port": app["port"] + number - 1}
+            {
+                "name": f"{host}-{number}",
+                "address": app_address(host, groups, hostvars),
+                "port": app["port"] + number - 1,
+            }
             for number in range(1, app["instances"] + 1)
             for host in hosts
         ]
@@ -194,14 +198,14 @@ def frontend_ports(variables: Mapping[str, Any]) -> list[int]:
     return bind_ports([*binds, stats])
 
 
-def flask_ports(apps: Sequence[App], host: str, groups: Groups, hostvars: HostVars) -> dict[int, str]:
-    """Return {port: who is to listen on it} for one host, as its preflight compares it with what listens already."""
-    ports = {}
+def flask_ports(apps: Sequence[App], host: str, groups: Groups, hostvars: HostVars) -> list[dict[str, Any]]:
+    """Return [{port, owner}]: who is to listen where on one host, to be compared with what listens there already."""
+    ports = []
     if host in groups.get("load_balancers", []):
-        ports |= dict.fromkeys(frontend_ports(hostvars[host]), "haproxy")
+        ports += [{"port": port, "owner": "haproxy"} for port in frontend_ports(hostvars[host])]
     for app in flask_apps_on(apps, host, groups):
         for number in range(1, app["instances"] + 1):
-            ports[app["port"] + number - 1] = f"flask-{app['name']}@{number}.service"
+            ports.append({"port": app["port"] + number - 1, "owner": f"flask-{app['name']}@{number}.service"})
     return ports
 
 
@@ -226,7 +230,11 @@ def flask_problems(apps: Any, groups: Groups, hostvars: HostVars) -> list[str]: 
         problems = list(_shape_problems(app))
         if not problems:
             complete = flask_apps_complete([app])[0]
-            problems = [*_value_problems(complete), *_source_problems(complete), *_host_problems(complete, groups, hostvars)]
+            problems = [
+                *_value_problems(complete),
+                *_source_problems(complete),
+                *_host_problems(complete, groups, hostvars),
+            ]
             if not problems:
                 usable.append(complete)
         found += [f"{label}: {problem}" for problem in problems]
@@ -384,7 +392,7 @@ def _port_problems(apps: Sequence[App], groups: Groups, hostvars: HostVars) -> I
     for host in groups.get("app_servers", []):
         taken: dict[int, str] = {}
         if host in groups.get("load_balancers", []):
-            taken |= dict.fromkeys(frontend_ports(hostvars[host]), "haproxy's frontends and stats page")
+            taken.update((port, "haproxy's frontends and stats page") for port in frontend_ports(hostvars[host]))
         for app in apps:
             if host not in groups[app["hosts"]]:
                 continue
@@ -398,7 +406,7 @@ def _port_problems(apps: Sequence[App], groups: Groups, hostvars: HostVars) -> I
                 if problem not in seen:
                     yield problem
                 seen.add(problem)
-            taken |= dict.fromkeys(ports, app["name"])
+            taken.update((port, app["name"]) for port in ports)
 
 
 class FilterModule:

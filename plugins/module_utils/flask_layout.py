@@ -97,10 +97,16 @@ class App:
         """Say whether the target of the application wants the instance, as `systemctl enable` makes it."""
         return (SYSTEMD / f"flask-{self.name}.target.wants" / self.unit(instance)).is_symlink()
 
+    def at_boot(self) -> bool:
+        """Say whether the target of the application is enabled and started."""
+        target = f"flask-{self.name}.target"
+        wanted = (SYSTEMD / "multi-user.target.wants" / target).is_symlink()
+        return wanted and run("systemctl", "is-active", target, check=False).strip() == "active"
+
     def linked(self, instance: str | int) -> str | None:
         """Return the deployment that an instance is pointed at."""
         with contextlib.suppress(OSError):
-            return Path(os.readlink(self.instances / str(instance))).name
+            return (self.instances / str(instance)).readlink().name
         return None
 
     def point(self, instance: str | int, deployment: str | None) -> None:
@@ -120,7 +126,11 @@ class App:
         """Return the numbers of the instances that this host has, from their links and their drop-ins."""
         found = {path.name for path in self.instances.glob("[0-9]*")}
         pattern = re.compile(rf"flask-{re.escape(self.name)}@(\d+)\.service\.d")
-        found |= {match[1] for path in SYSTEMD.glob(f"flask-{self.name}@*.service.d") if (match := pattern.fullmatch(path.name))}
+        found |= {
+            match[1]
+            for path in SYSTEMD.glob(f"flask-{self.name}@*.service.d")
+            if (match := pattern.fullmatch(path.name))
+        }
         return sorted(int(number) for number in found if number.isdigit())
 
     def expected_drop_in(self, deployment: str, instance: dict[str, Any]) -> str:
@@ -183,10 +193,10 @@ def health(address: str, port: int, path: str, timeout: float = 2.0) -> str:
 
 def journal(unit: str, since: float, lines: int = 60) -> str:
     """Return what a unit wrote to the journal since a time (seconds of the epoch)."""
+    window = (f"--since=@{since:.3f}", f"--lines={lines}")
     return run(
-        "journalctl", f"--unit={unit}", f"--since=@{since:.3f}", f"--lines={lines}", "--no-pager", "--output=short-iso",
-        check=False,
-    ).strip()  # fmt: skip
+        "journalctl", f"--unit={unit}", *window, "--quiet", "--no-pager", "--output=short-iso", check=False
+    ).strip()
 
 
 def audit(message: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -50,7 +49,7 @@ def listeners(ports: set[int]) -> dict[int, Listener]:
         with contextlib.suppress(OSError):
             for entry in (process / "fd").iterdir():
                 with contextlib.suppress(OSError):
-                    link = os.readlink(entry)
+                    link = str(entry.readlink())
                     if link.startswith("socket:[") and (port := wanted.get(link[8:-1], 0)):
                         command = (process / "comm").read_text().strip()
                         found[port] = Listener(int(process.name), command, unit_of((process / "cgroup").read_text()))

@@ -23,9 +23,9 @@ options:
     description: Environment of the app, a mapping of text to text as JSON. Never shown.
     type: str
     default: ""
-  unit:
-    description: Text of the template unit; a changed one is a new deployment.
-    type: str
+  units:
+    description: Units of the app, file name to text; a change of one is a new deployment.
+    type: dict
     required: true
   unit_settings:
     description: Lines for the C([Service]) section of the units of this deployment.
@@ -59,7 +59,8 @@ EXAMPLES = r"""
   flask_deployment:
     name: hello
     release: 0a1b2c3d4e5f
-    unit: "{{ lookup('ansible.builtin.template', 'app@.service.j2') }}"
+    units:
+      flask-hello@.service: "{{ lookup('ansible.builtin.template', 'app@.service.j2') }}"
     wsgi: app:app
     health: /health
     instances:
@@ -74,6 +75,10 @@ stale:
   description: Those of the instances that do not run the deployment, or not healthily, with the reason.
   returned: always
   type: list
+at_boot:
+  description: Whether the target of the app is enabled and started.
+  returned: always
+  type: bool
 surplus:
   description: Numbers of the instances that this host has and should not have.
   returned: always
@@ -85,12 +90,14 @@ import hashlib
 import json
 import subprocess
 import time
+from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.flask_layout import (
     PROVEN,
     RUNTIME,
+    SYSTEMD,
     App,
     LayoutError,
     health,
@@ -108,7 +115,11 @@ def environment_file(app: App, params: dict[str, Any], environment: dict[str, st
     home = app.releases / params["release"]
     ours = {f"GRANIAN_{key.upper()}": str(value) for key, value in params["server"].items()}
     # Paths without a link in them: an import late in a process' life must come from the release it was started with.
-    ours |= {"PYTHONPATH": f"{home}/app:{home}/lib", "APP_RELEASE": params["release"], "APP_WSGI": params["wsgi"].removesuffix("()")}
+    ours |= {
+        "PYTHONPATH": f"{home}/app:{home}/lib",
+        "APP_RELEASE": params["release"],
+        "APP_WSGI": params["wsgi"].removesuffix("()"),
+    }
     return "".join(f"{key}={quoted(value)}\n" for key, value in (environment | ours).items())
 
 
@@ -122,7 +133,9 @@ def stale_instances(app: App, deployment: str, params: dict[str, Any]) -> list[d
         reason = ""
         if app.linked(number) != deployment:
             reason = f"is on {app.linked(number)}" if app.linked(number) else "is new"
-        elif not app.drop_in(number).is_file() or app.drop_in(number).read_text() != app.expected_drop_in(deployment, instance):
+        elif not app.drop_in(number).is_file() or app.drop_in(number).read_text() != app.expected_drop_in(
+            deployment, instance
+        ):
             reason = "has another drop-in"
         elif not app.enabled(number):
             reason = "is not enabled"
@@ -151,13 +164,30 @@ def prove(app: App, deployment: str, instance: dict[str, Any]) -> str:
     try:
         run("systemctl", "daemon-reload")
         done = subprocess.run(["systemctl", "start", app.unit("check")], capture_output=True, text=True, check=False)
-        return journal(app.unit("check"), since) or done.stderr.strip() if done.returncode else ""
+        if not done.returncode:
+            return ""
+        said = journal(app.unit("check"), since)
+        if not said:
+            # The unit did not come as far as the application, which is then not to blame.
+            raise LayoutError(f"{app.unit('check')} could not be started: {done.stderr.strip()}")
+        return said
     finally:
         subprocess.run(["systemctl", "reset-failed", app.unit("check")], capture_output=True, check=False)
         app.point("check", None)
         drop_in.unlink()
         drop_in.parent.rmdir()
         run("systemctl", "daemon-reload")
+
+
+def same(path: Path, text: str, mode: int) -> bool:
+    """Say whether a file has this text and this mode."""
+    return path.is_file() and path.read_text() == text and path.stat().st_mode & 0o7777 == mode
+
+
+def unit_diff(path: Path, text: str) -> dict[str, str]:
+    """Return what `--diff` shows for a unit."""
+    before = path.read_text() if path.is_file() else ""
+    return {"before": before, "after": text, "before_header": str(path), "after_header": str(path)}
 
 
 def main() -> None:
@@ -167,7 +197,7 @@ def main() -> None:
             "name": {"type": "str", "required": True},
             "release": {"type": "str", "required": True},
             "environment": {"type": "str", "default": "", "no_log": True},
-            "unit": {"type": "str", "required": True},
+            "units": {"type": "dict", "required": True},
             "unit_settings": {"type": "list", "elements": "str", "default": []},
             "server": {"type": "dict", "default": {}},
             "wsgi": {"type": "str", "required": True},
@@ -181,7 +211,7 @@ def main() -> None:
     app = App(params["name"])
     environment = environment_file(app, params, json.loads(params["environment"] or "{}"))
     settings = "".join(f"{line}\n" for line in params["unit_settings"])
-    deployment = hashlib.sha256("\0".join([environment, settings, params["unit"]]).encode()).hexdigest()[:12]
+    deployment = hashlib.sha256("\0".join([environment, settings, *params["units"].values()]).encode()).hexdigest()[:12]
     home = app.deployments / deployment
     wanted = {"env": (f"{environment}APP_DEPLOYMENT={quoted(deployment)}\n", 0o600), "unit.conf": (settings, 0o644)}
     result: dict[str, Any] = {"deployment": deployment, "stale": [], "surplus": []}
@@ -196,27 +226,38 @@ def main() -> None:
             **result,
         )
     try:
-        different = []
-        for name, (text, mode) in wanted.items():
-            path = home / name
-            if not path.is_file() or path.read_text() != text or path.stat().st_mode & 0o7777 != mode:
-                different.append(name)
+        units = {SYSTEMD / name: text for name, text in params["units"].items()}
+        changed_units = [path for path, text in units.items() if not path.is_file() or path.read_text() != text]
+        different = [name for name, (text, mode) in wanted.items() if not same(home / name, text, mode)]
         stale = stale_instances(app, deployment, params)
         if different:
             # Instances may have been started from what was there before.
             known = {instance["number"] for instance in stale}
-            stale += [i | {"reason": "its deployment was altered"} for i in params["instances"] if i["number"] not in known]
+            stale += [
+                i | {"reason": "its deployment was altered"} for i in params["instances"] if i["number"] not in known
+            ]
             stale.sort(key=lambda instance: instance["number"])
-        result |= {"stale": stale, "changed": bool(different)}
+        result |= {"stale": stale, "changed": bool(different or changed_units), "at_boot": app.at_boot()}
+        result["diff"] = [unit_diff(path, units[path]) for path in changed_units]
+        result["diff"] += [{"prepared": f"{home / name}: differs; its content is not shown\n"} for name in different]
         if module.check_mode:
             module.exit_json(**result)
+        for path in changed_units:
+            write_file(path, units[path])
+        if changed_units:
+            run("systemctl", "daemon-reload")
         for name in different:
             write_file(home / name, *wanted[name])
         if not (home / "release").is_symlink():
             (home / "release").symlink_to(f"../../releases/{params['release']}")
         if not read_json(home / "deployment.json"):
             written = time.strftime("%Y-%m-%dT%H:%M:%S%z")
-            content = {"deployment": deployment, "release": params["release"], "health": params["health"], "written": written}
+            content = {
+                "deployment": deployment,
+                "release": params["release"],
+                "health": params["health"],
+                "written": written,
+            }
             write_file(home / "deployment.json", json.dumps(content) + "\n")
         if different or not (home / PROVEN).exists():
             problem = prove(app, deployment, params["instances"][0])

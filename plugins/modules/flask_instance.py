@@ -75,7 +75,16 @@ import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.flask_layout import App, LayoutError, audit, health, journal, process_environment, run, write_file
+from ansible.module_utils.flask_layout import (
+    App,
+    LayoutError,
+    audit,
+    health,
+    journal,
+    process_environment,
+    run,
+    write_file,
+)
 
 POLL = 0.05  # seconds between two looks at an instance that is starting
 CRASHES = 3  # restarts by systemd after which waiting on is pointless

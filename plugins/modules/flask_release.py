@@ -78,13 +78,14 @@ from ansible.module_utils.flask_layout import App, sync_folder
 RESERVE = 64 * 1024 * 1024
 
 
-def unpack(app: App, release: str, archive: Path, group: str) -> None:
+def unpack(app: App, release: str, archive: Path) -> None:
     """Unpack and compile an archive beside the releases, and give it its name once it is complete and on disk."""
     incoming = Path(tempfile.mkdtemp(prefix=".incoming-", dir=app.releases))
     try:
         with tarfile.open(archive) as tar:
-            # Security fixes brought `filter` to older Pythons too; where it is missing, the archive is still our own.
-            tar.extractall(incoming, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))  # noqa: S202
+            if hasattr(tarfile, "data_filter"):  # security updates brought it to Pythons older than 3.12 (PEP 706)
+                tar.extraction_filter = tarfile.data_filter
+            tar.extractall(incoming)  # noqa: S202
         # The app may not write here, so what is not compiled now would be compiled again at each start.
         subprocess.run(
             [sys.executable, "-m", "compileall", "-q", "-j0", "--invalidation-mode=unchecked-hash", str(incoming)],
@@ -127,14 +128,16 @@ def main() -> None:
         free, needed = shutil.disk_usage(app.releases).free, 2 * module.params["size"] + RESERVE
         if free < needed:
             module.fail_json(
-                msg=f"{app.releases} has {free >> 20} MiB free and release {release} of {app.name} needs {needed >> 20}. "
-                "Nothing was changed. Fix: free some disk, or lower `keep` of the app."
+                msg=f"{app.releases} has {free >> 20} MiB free; release {release} of {app.name} needs {needed >> 20}. "
+                "What runs is untouched. Fix: free some disk, or lower `keep` of the app."
             )
         if not module.params["archive"]:
             module.exit_json(changed=False, present=False)
-        unpack(app, release, Path(module.params["archive"]), group)
+        unpack(app, release, Path(module.params["archive"]))
     except (OSError, tarfile.TarError, EOFError) as error:
-        module.fail_json(msg=f"Release {release} of {app.name} could not be put on this host: {error}. What runs is untouched.")
+        module.fail_json(
+            msg=f"Release {release} of {app.name} could not be put on this host: {error}. What runs is untouched."
+        )
     module.exit_json(changed=True, present=True)
 
 

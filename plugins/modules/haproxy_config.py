@@ -39,6 +39,10 @@ action:
   description: What was done to the service, C(none), C(started), C(reloaded) or C(restarted).
   returned: always
   type: str
+at_boot:
+  description: Whether HAProxy is enabled and runs.
+  returned: always
+  type: bool
 restart_needed:
   description: Whether the unit was changed since HAProxy was started.
   returned: always
@@ -117,6 +121,9 @@ def apply(restart: bool) -> tuple[str, str]:
             before = processes().workers
         except (OSError, ValueError):
             before = ()
+    # A drop-in that was written, by this run or by one that was interrupted, has to be read before it can apply.
+    if run("systemctl", "show", "--property=NeedDaemonReload", "--value", SERVICE).strip() == "yes":
+        run("systemctl", "daemon-reload")
     since = time.time()
     done = subprocess.run(["systemctl", verb, SERVICE], capture_output=True, text=True, check=False)
     action = {"start": "started", "restart": "restarted", "reload": "reloaded"}[verb]
@@ -152,7 +159,7 @@ def main() -> None:
     )
     path, content = Path(module.params["path"]), module.params["content"].rstrip("\n") + "\n"
     old = path.read_text() if path.is_file() else None
-    result: dict[str, Any] = {"action": "none", "restart_needed": False, "changed": content != old}
+    result: dict[str, Any] = {"action": "none", "restart_needed": False, "changed": content != old, "at_boot": False}
     if result["changed"]:
         result["diff"] = {"before": old or "", "after": content, "before_header": str(path), "after_header": str(path)}
     if not Path(HAPROXY).exists():
@@ -168,6 +175,7 @@ def main() -> None:
     problem = parser_words(content, path.parent)
     if problem:
         module.fail_json(msg=f"HAProxy does not accept the configuration; {path} was not touched.\n{problem}", **result)
+    result["at_boot"] = bool(main_pid()) and run("systemctl", "is-enabled", SERVICE, check=False).strip() == "enabled"
     waiting = restart_needed()
     restart = waiting and module.params["restart"]
     result["restart_needed"] = waiting and not restart

@@ -9,6 +9,7 @@ short_description: Find on a host what would make a run fail half-way
 description:
   - Changes nothing. Reports the Debian release, whether systemd runs the host, ports that somebody else holds, a foreign
     haproxy.cfg and a full disk, all of them at once.
+  - Returns the facts that the roles need, as M(ansible.builtin.setup) names them.
 options:
   ports:
     description: Ports that are going to be used, C({port, owner}), the owner being C(haproxy) or a unit.
@@ -47,7 +48,9 @@ problems:
   type: list
 """
 
+import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -122,8 +125,12 @@ def main() -> None:
     if free < params["free_mib"]:
         problems.append(f"{folder} has {free} MiB free. Fix: free at least {params['free_mib']} MiB there.")
     if problems:
-        module.fail_json(msg="Nothing was changed, because:\n" + "\n".join(f"- {text}" for text in problems), problems=problems)
-    module.exit_json(changed=False, problems=[])
+        module.fail_json(
+            msg="Nothing was changed, because:\n" + "\n".join(f"- {text}" for text in problems), problems=problems
+        )
+    version = {"major": sys.version_info.major, "minor": sys.version_info.minor}
+    facts = {"python": {"version": version}, "architecture": os.uname().machine}
+    module.exit_json(changed=False, problems=[], ansible_facts=facts)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,59 @@
+"""An application that tells a test what reached it, and misbehaves on request. Never part of a deployment."""
+
+import hashlib
+import os
+from typing import Any
+
+from flask import Flask, Response, request
+
+app = Flask(__name__)
+state = {"healthy": True}
+
+
+def make() -> Flask:
+    """Return the application: `wsgi: app:make()` is a factory, hello is not."""
+    return app
+
+
+@app.get("/")
+def seen() -> dict[str, Any]:
+    """Return what this instance is and which headers reached it, one entry a header line."""
+    return {
+        "instance": os.environ["APP_INSTANCE"],
+        "number": int(os.environ["APP_NUMBER"]),
+        "release": os.environ["APP_RELEASE"],
+        "headers": [[name.lower(), value] for name, value in request.headers.items()],
+    }
+
+
+@app.get("/health")
+def health() -> Response:
+    """Answer 200, or 500 after a POST to /health/500."""
+    return Response("", status=200 if state["healthy"] else 500)
+
+
+@app.post("/health/<int:status>")
+def set_health(status: int) -> Response:
+    """Set what /health answers from now on."""
+    state["healthy"] = status == 200
+    return Response("", status=204)
+
+
+@app.get("/environment/<name>")
+def environment(name: str) -> dict[str, str | None]:
+    """Return the SHA-256 of an environment variable, so that a test can compare a secret without showing it."""
+    value = os.environ.get(name)
+    return {"sha256": None if value is None else hashlib.sha256(value.encode()).hexdigest()}
+
+
+@app.get("/write")
+def write() -> dict[str, str]:
+    """Return what happens when the app writes to places of the host, by place."""
+    found = {}
+    for path in ("/etc/probe", "/opt/flask/probe/probe", "/usr/probe", f"{os.environ['STATE_DIRECTORY']}/probe"):
+        try:
+            with open(path, "w"):  # noqa: PTH123
+                found[path] = "written"
+        except OSError as error:
+            found[path] = type(error).__name__
+    return found

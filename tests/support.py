@@ -1,0 +1,131 @@
+"""What the tests of the Molecule scenarios share: hosts by name, requests from outside, runs of the playbooks."""
+
+import functools
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import testinfra
+
+PROJECT = Path(__file__).resolve().parents[1]
+SCENARIO = Path(os.environ.get("MOLECULE_SCENARIO_DIRECTORY", PROJECT / "molecule" / "default"))
+INVENTORY = SCENARIO / "inventory"
+
+# Runs on the client host, which has nothing but Python: requests one after the other, as JSON in and out.
+CLIENT = """
+import http.client, json, sys
+host, keep_alive, requests = json.loads(sys.argv[1])
+connection, answers = None, []
+for method, path, headers in requests:
+    if connection is None or not keep_alive:
+        connection = http.client.HTTPConnection(host, 80, timeout=10)
+    connection.putrequest(method, path, skip_host=any(name.lower() == "host" for name, _ in headers))
+    for name, value in headers:
+        connection.putheader(name, value)
+    connection.endheaders()
+    answer = connection.getresponse()
+    answers.append({"status": answer.status, "body": answer.read().decode(), "headers": dict(answer.getheaders())})
+print(json.dumps(answers))
+"""
+
+
+@functools.cache
+def inventory() -> dict[str, Any]:
+    """Return the scenario's inventory as `ansible-inventory --list` has it."""
+    command = ["ansible-inventory", f"--inventory={INVENTORY}", "--list"]
+    return json.loads(subprocess.run(command, cwd=PROJECT, check=True, capture_output=True, text=True).stdout)
+
+
+def hosts_of(group: str) -> list[str]:
+    """Return the names of the hosts in a group. A group without hosts is an error: nothing would be tested."""
+    hosts = inventory()[group]["hosts"]
+    assert hosts, f"the group {group} is empty"
+    return hosts
+
+
+@functools.cache
+def host(name: str) -> Any:
+    """Return testinfra's connection to a host of the scenario, with sudo. Its commands share one ssh connection."""
+    options = "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -o ControlMaster=auto"
+    return testinfra.get_host(
+        f"ssh://admin@{address_of(name)}",
+        sudo=True,
+        ssh_identity_file=str(PROJECT / ".cache" / "ssh" / "id_ed25519"),
+        ssh_extra_args=f"{options} -o ControlPath={PROJECT}/.cache/ssh/%C -o ControlPersist=30",
+    )
+
+
+def address_of(name: str) -> str:
+    """Return the address at which a host of the scenario is reached."""
+    return inventory()["_meta"]["hostvars"][name]["ansible_host"]
+
+
+def ask(
+    requests: list[tuple[str, str, list[tuple[str, str]]]] | int,
+    *,
+    of: str,
+    keep_alive: bool = False,
+    hostname: str = "",
+) -> list[dict[str, Any]]:
+    """Send requests (method, path, headers) one after the other from the client host to port 80 of `of`.
+
+    A number instead of a list means that many GET requests for `/`. Returns {status, body, headers} for each.
+    """
+    if isinstance(requests, int):
+        requests = [("GET", "/", [])] * requests
+    if hostname:
+        requests = [(method, path, [*headers, ("Host", hostname)]) for method, path, headers in requests]
+    client = host(hosts_of("clients")[0])
+    done = client.run("python3 -c %s %s", CLIENT, json.dumps([address_of(of), keep_alive, requests]))
+    assert done.rc == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def playbook(*arguments: str, name: str = "site.yml") -> subprocess.CompletedProcess[str]:
+    """Run a playbook on the scenario's hosts and return it, finished; whether it went well is the caller's business."""
+    command = ["ansible-playbook", f"--inventory={INVENTORY}", name, *arguments]
+    environment = os.environ | {
+        "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"),
+        "ANSIBLE_NOCOLOR": "1",
+        "ANSIBLE_FORCE_COLOR": "0",
+    }
+    return subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
+
+
+def converge(*arguments: str) -> str:
+    """Run site.yml, which has to succeed, and return its output."""
+    done = playbook(*arguments)
+    if done.returncode:
+        pytest.fail(f"site.yml failed:\n{done.stdout[-4000:]}{done.stderr[-1000:]}", pytrace=False)
+    return done.stdout
+
+
+def refused(done: subprocess.CompletedProcess[str], *words: str) -> str:
+    """Require that a run failed and that its message has some words; return the output, white space folded."""
+    output = " ".join((done.stdout + done.stderr).split())
+    missing = [word for word in words if word not in output]
+    if done.returncode == 0 or missing:
+        pytest.fail(
+            f"exit {done.returncode}, missing {missing}, in:\n{done.stdout[-4000:]}{done.stderr[-1000:]}", pytrace=False
+        )
+    return output
+
+
+def changed(output: str) -> int:
+    """Return how many tasks of a run changed something, all hosts together."""
+    recap = output.split("PLAY RECAP")[1]
+    return sum(int(word.removeprefix("changed=")) for word in recap.split() if word.startswith("changed="))
+
+
+def eventually(condition: Callable[[], Any], *, within: float = 20.0, what: str = "") -> Any:
+    """Return the first true value of a condition. The limit is far beyond what is expected: it ends a test, no more."""
+    end = time.monotonic() + within
+    while not (value := condition()):
+        assert time.monotonic() < end, f"not within {within} s: {what or condition}"
+        time.sleep(0.1)
+    return value
