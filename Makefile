@@ -55,6 +55,10 @@ unit: setup ## Unit and property tests, which need no host
 test: lint unit ## Everything: lint, unit and property tests, every Molecule scenario
 	@molecule test
 
+.PHONY: docs
+docs: ## Write docs/variables.md anew from the roles' argument specs
+	@python -m scripts.variables
+
 .PHONY: lock
 lock: ## Write the requirements files anew from what pyproject.toml and the *.in files ask for
 	@lock() { UV_SYSTEM_CERTS=1 uv pip compile --quiet --no-config --upgrade --generate-hashes --universal \

@@ -17,10 +17,14 @@ def render(backends: list[dict[str, Any]], **variables: Any) -> str:
         undefined=StrictUndefined,
         trim_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701 (it is no HTML)
+        autoescape=False,
     )
     environment.filters |= load("filter/flask_apps.py").FilterModule().filters()
     values = {"ansible_managed": "Ansible managed", "haproxy_backends": backends}
     for file in ("defaults/main.yml", "vars/main.yml"):
         values |= yaml.safe_load((ROLE / file).read_text())
-    return environment.get_template("haproxy.cfg.j2").render(values | variables)
+    values |= variables
+    for name, value in values.items():
+        if isinstance(value, str) and "{{" in value:
+            values[name] = environment.from_string(value).render(values)
+    return environment.get_template("haproxy.cfg.j2").render(values)

@@ -52,14 +52,24 @@ def test_routes_put_the_most_specific_first(flask_apps):
 
 def test_unit_settings(flask_apps):
     lines = flask_apps.flask_unit_settings({"MemoryDenyWriteExecute": False}, "none", "512M", ["192.0.2.9"])
-    assert lines == ["IPAddressDeny=any", "IPAddressAllow=localhost 192.0.2.9", "MemoryMax=512M", "MemoryDenyWriteExecute=no"]
+    assert lines == [
+        "IPAddressDeny=any",
+        "IPAddressAllow=localhost 192.0.2.9",
+        "MemoryMax=512M",
+        "MemoryDenyWriteExecute=no",
+    ]
     assert flask_apps.flask_unit_settings({}, "any", "", []) == []
 
 
 def test_good_inventories_have_no_problems(flask_apps):
     assert problems(flask_apps, app()) == []
     assert problems(flask_apps, app(), app(name="api", port=6001, path="/api"), groups=FLEET, hostvars=ADDRESSES) == []
-    assert problems(flask_apps, app(wsgi="app:hello", instances=1, environment={"A": "b"}, sandbox={"PrivateUsers": False})) == []
+    assert (
+        problems(
+            flask_apps, app(wsgi="app:hello", instances=1, environment={"A": "b"}, sandbox={"PrivateUsers": False})
+        )
+        == []
+    )
 
 
 REFUSED = {
@@ -69,7 +79,10 @@ REFUSED = {
     "missing source": ([{k: v for k, v in app().items() if k != "source"}], "source is missing. Fix: add `source: …`"),
     "folder that is not there": ([app(source="files/goodbye")], "source is 'files/goodbye'; there is no folder"),
     "duplicate name": ([app(), app(port=6001)], "the name 'hello' is used 2 times. Fix: one name an app"),
-    "overlapping ports": ([app(), app(name="b", port=5003)], "port 5003 of b (5003 to 5005) is also that of hello. Fix: another port"),
+    "overlapping ports": (
+        [app(), app(name="b", port=5003)],
+        "port 5003 of b (5003 to 5005) is also that of hello. Fix: another port",
+    ),
     "stats page's port": ([app(port=8402)], "port 8404 of hello (8402 to 8404) is also that of haproxy's frontends"),
     "low port": ([app(port=80)], "port is 80. Fix: a number from 1024 to 65535"),
     "high port": ([app(port=65534)], "port is 65534; 3 instances would reach beyond 65535"),
@@ -83,8 +96,14 @@ REFUSED = {
     "callable that is not there": ([app(wsgi="app:application")], "nothing called application is defined in"),
     "health path": ([app(health="health")], "health is 'health'. Fix: a path that begins with /"),
     "host name": ([app(hostnames=["http://a.test"])], "hostnames has 'http://a.test'. Fix: a host name without scheme"),
-    "environment value": ([app(environment={"A": 1})], "environment.A is no text (value not shown). Fix: put it in quotes"),
-    "reserved environment": ([app(environment={"GRANIAN_PORT": "1"})], "environment has the key GRANIAN_PORT. Fix: another name"),
+    "environment value": (
+        [app(environment={"A": 1})],
+        "environment.A is no text (value not shown). Fix: put it in quotes",
+    ),
+    "reserved environment": (
+        [app(environment={"GRANIAN_PORT": "1"})],
+        "environment has the key GRANIAN_PORT. Fix: another name",
+    ),
     "same route twice": (
         [app(hostnames=["a.test"]), app(name="b", port=6001, hostnames=["A.test"])],
         "hello and b are both to answer 'a.test'",

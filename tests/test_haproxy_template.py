@@ -40,7 +40,9 @@ MATRIX = {
             app(),
             app("api", port=6001, path="/api", hostnames=["www.example.org", "example.org"]),
             app("shop", port=7001, path="/shop/"),
-            app("admin", port=8001, hostnames=["admin.example.org"], haproxy_extra=["http-request deny if { path /x }"]),
+            app(
+                "admin", port=8001, hostnames=["admin.example.org"], haproxy_extra=["http-request deny if { path /x }"]
+            ),
         ],
         HOSTS[:1],
         {},
@@ -85,7 +87,9 @@ def test_seed_is_all_there(flask_apps):
         "    timeout server 50s", "frontend http_front\n    bind *:80\n", "    default_backend hello", "    balance roundrobin",
     ):  # fmt: skip
         assert line in config
-    assert servers(config) == {"hello": [("web1-1", "192.0.2.1:5001"), ("web1-2", "192.0.2.1:5002"), ("web1-3", "192.0.2.1:5003")]}
+    assert servers(config) == {
+        "hello": [("web1-1", "192.0.2.1:5001"), ("web1-2", "192.0.2.1:5002"), ("web1-3", "192.0.2.1:5003")]
+    }
     assert config.endswith("\n")
     assert "\n\n\n" not in config
 

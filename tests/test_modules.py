@@ -84,7 +84,10 @@ def test_unit_of_a_process():
 def test_port_that_somebody_else_holds():
     preflight = load("modules/host_preflight.py")
     wanted = [{"port": 80, "owner": "haproxy"}, {"port": 5001, "owner": "flask-hello@1.service"}]
-    held = {80: preflight.Listener(7, "nginx", "nginx.service"), 5001: preflight.Listener(8, "python3", "flask-hello@1.service")}
+    held = {
+        80: preflight.Listener(7, "nginx", "nginx.service"),
+        5001: preflight.Listener(8, "python3", "flask-hello@1.service"),
+    }
     found = list(preflight.port_problems(wanted, held))
     assert found == [
         "port 80, which haproxy is to listen on, is held by nginx (nginx.service). "

@@ -16,6 +16,7 @@ import http.client
 import json
 import os
 import re
+import shutil
 import subprocess
 import tempfile
 import time
@@ -158,6 +159,24 @@ class App:
     def mark_bad(self, deployment: str, reason: str) -> None:
         """Remember that a deployment failed, so that it is neither retried silently nor chosen by a rollback."""
         write_file(self.deployments / deployment / BAD, f"{time.strftime('%Y-%m-%d %H:%M:%S %z')}: {reason}\n")
+
+    def prune(self, keep: int, current: str) -> None:
+        """Remove old deployments, and the releases that no deployment needs any more.
+
+        What an instance is on stays, so does `current`, and so do the `keep` youngest good ones and bad ones each:
+        among them is the one that a rollback would choose.
+        """
+        live = {current, *(self.linked(path.name) for path in self.instances.glob("*"))}
+        written = {path.parent: path.stat().st_mtime for path in self.deployments.glob("*/deployment.json")}
+        youngest = sorted(written, key=lambda path: written[path], reverse=True)
+        for group in ([p for p in youngest if not self.bad(p.name)], [p for p in youngest if self.bad(p.name)]):
+            for path in group[keep:]:
+                if path.name not in live:
+                    shutil.rmtree(path)
+        needed = {path.readlink().name for path in self.deployments.glob("*/release")}
+        for path in self.releases.glob("[0-9a-f]*"):
+            if path.name not in needed:
+                shutil.rmtree(path)
 
     def unit_states(self, numbers: list[int]) -> dict[int, dict[str, str]]:
         """Return what systemd says of the instances: {number: {ActiveState, SubState, MainPID, NRestarts}}."""

@@ -49,6 +49,10 @@ options:
     description: Path that answers 200 when an instance is ready.
     type: str
     required: true
+  keep:
+    description: How many deployments to keep beside those that instances are on.
+    type: int
+    default: 5
   force:
     description: Take a deployment although it was marked bad.
     type: bool
@@ -203,6 +207,7 @@ def main() -> None:
             "wsgi": {"type": "str", "required": True},
             "instances": {"type": "list", "elements": "dict", "required": True},
             "health": {"type": "str", "required": True},
+            "keep": {"type": "int", "default": 5},
             "force": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
@@ -259,6 +264,7 @@ def main() -> None:
                 "written": written,
             }
             write_file(home / "deployment.json", json.dumps(content) + "\n")
+            app.prune(params["keep"], deployment)
         if different or not (home / PROVEN).exists():
             problem = prove(app, deployment, params["instances"][0])
             if problem:

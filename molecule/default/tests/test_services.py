@@ -188,4 +188,4 @@ def test_all_is_back_after_a_restart_of_the_host(web):
     eventually(lambda: all(web.service(unit).is_running for unit in [*HELLO, "haproxy.service"]), what="units active")
     eventually(lambda: {a["status"] for a in ask(6, of=WEB)} == {200}, what="answers")
     eventually(lambda: set(numbers(ask(6, of=WEB))) == {1, 2, 3}, what="all three in rotation")
-    assert web.check_output("systemctl --failed --no-legend 'flask-*' haproxy.service") == ""
+    assert web.check_output("systemctl list-units --state=failed --no-legend --plain 'flask-*' haproxy.service") == ""

@@ -1,0 +1,73 @@
+"""Write docs/variables.md from the roles' argument specs and defaults. With --check, only say whether it is current."""
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+PROJECT = Path(__file__).resolve().parents[1]
+TARGET = PROJECT / "docs" / "variables.md"
+ROLES = ("flask_app", "haproxy")
+HEAD = """# Variables
+
+Made by `make docs` from `roles/*/meta/argument_specs.yml` and `roles/*/defaults/main.yml`; do not edit.
+`ansible-doc -t role flask_app` shows the same.
+
+An entry of `flask_apps` has the variables of `flask_app` as its keys, without the prefix `flask_app_`, and these:
+
+| key | type | default | |
+| --- | --- | --- | --- |
+| `hosts` | str | `app_servers` | Group of hosts that run the app; all of them are in `app_servers`. |
+| `hostnames` | list | `[]` | Host names whose requests go to the app. |
+| `path` | str | `""` | Folder of the URL space whose requests go to the app, like `/api`. |
+| `haproxy_extra` | list | `[]` | Lines for the app's backend in HAProxy, as they are. |
+
+Host variables: `app_address` (where balancers reach the apps of the host; not needed where a host is its own and only
+balancer) and `number_base` (added to an instance's number in `APP_NUMBER`).
+"""
+
+
+def words(text: str | list[str]) -> str:
+    """Return a description as Markdown: Ansible's C(…) becomes `…`."""
+    joined = " ".join(text) if isinstance(text, list) else text
+    return re.sub(r"[CIV]\(([^)]*(?:\([^)]*\))?[^)]*)\)", r"`\1`", joined).replace("|", "\\|")
+
+
+def rows(options: dict[str, Any], defaults: dict[str, Any], indent: str = "") -> list[str]:
+    """Return the table's rows for some options, those of nested mappings below their parent."""
+    found = []
+    for name, option in options.items():
+        kind = f"list of {option['elements']}" if "elements" in option else option["type"]
+        default = (
+            "required"
+            if option.get("required")
+            else f"`{yaml.safe_dump(defaults[name]).split(chr(10))[0]}`"
+            if name in defaults
+            else ""
+        )
+        found.append(f"| {indent}`{name}` | {kind} | {default} | {words(option['description'])} |")
+        found += rows(option.get("options", {}), {}, indent + "&nbsp;&nbsp;")
+    return found
+
+
+def text() -> str:
+    """Return docs/variables.md."""
+    parts = [HEAD]
+    for role in ROLES:
+        specs = yaml.safe_load((PROJECT / "roles" / role / "meta" / "argument_specs.yml").read_text())
+        defaults = yaml.safe_load((PROJECT / "roles" / role / "defaults" / "main.yml").read_text())
+        main = specs["argument_specs"]["main"]
+        parts.append(
+            f"## {role}\n\n{words(main['description'])}\n\n| variable | type | default | |\n| --- | --- | --- | --- |"
+        )
+        parts.append("\n".join(rows(main["options"], defaults)) + "\n")
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    if "--check" not in sys.argv:
+        TARGET.write_text(text())
+    elif TARGET.read_text() != text():
+        sys.exit(f"{TARGET.name} is not what the argument specs say. Fix: make docs")
