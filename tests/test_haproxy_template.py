@@ -21,7 +21,8 @@ def app(name="hello", **more):
 
 def servers(config):
     """Return {backend: [(server, address:port), …]} of a configuration."""
-    found, backend = {}, ""
+    found: dict[str, list[tuple[str, str]]] = {}
+    backend = ""
     for line in config.splitlines():
         if match := re.match(r"(backend|frontend) (\S+)$", line):
             backend = match[2]

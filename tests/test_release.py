@@ -36,7 +36,9 @@ def test_release_holds_the_app_its_dependencies_and_the_server(args):
     assert not build.make(), "built twice"
     with tarfile.open(build.archive) as tar:
         names = set(tar.getnames())
-        record = json.load(tar.extractfile("release.json"))
+        member = tar.extractfile("release.json")
+        assert member is not None
+        record = json.load(member)
         assert {member.uid for member in tar} == {0}
     assert {"app/app.py", "app/package/__init__.py", "lib/wsgi_check.py", "lib/granian/__main__.py"} <= names
     assert not [name for name in names if "__pycache__" in name]
