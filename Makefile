@@ -45,7 +45,7 @@ lint: setup ## yamllint, ansible-lint, ruff, mypy, shellcheck-free shell syntax
 	ruff check --quiet .
 	ruff format --check --quiet .
 	mypy
-	ANSIBLE_INVENTORY=inventory/demo ansible-lint --quiet
+	ANSIBLE_INVENTORY=inventory/demo ansible-lint -q
 
 .PHONY: unit
 unit: setup ## Unit and property tests, which need no host
