@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import testinfra
+import yaml
 
 PROJECT = Path(__file__).resolve().parents[1]
 SCENARIO = Path(os.environ.get("MOLECULE_SCENARIO_DIRECTORY", PROJECT / "molecule" / "default"))
@@ -86,15 +87,40 @@ def ask(
     return json.loads(done.stdout)
 
 
-def playbook(*arguments: str, name: str = "site.yml") -> subprocess.CompletedProcess[str]:
+def playbook(*arguments: str, name: str = "site.yml", inventory: Path = INVENTORY) -> subprocess.CompletedProcess[str]:
     """Run a playbook on the scenario's hosts and return it, finished; whether it went well is the caller's business."""
-    command = ["ansible-playbook", f"--inventory={INVENTORY}", name, *arguments]
+    command = ["ansible-playbook", f"--inventory={inventory}", name, *arguments]
     environment = os.environ | {
         "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"),
         "ANSIBLE_NOCOLOR": "1",
         "ANSIBLE_FORCE_COLOR": "0",
     }
     return subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
+
+
+def snapshot(name: str) -> set[str]:
+    """Return a line for each file of a host: path, type, mode, owner, size and time of change; without logs and scratch."""
+    command = (
+        "find / -xdev \\( -path /proc -o -path /sys -o -path /run -o -path /tmp -o -path /dev -o -path /var/log -o -path /var/tmp"
+        " -o -path '*/.ansible' -o -path /var/lib/systemd/timers -o -path /var/lib/private \\) -prune"
+        " -o -printf '%p %y %m %u %s %T@ %l\\n'"
+    )
+    # A home's own time changes when Ansible makes its scratch folder there.
+    lines = host(name).check_output(command).splitlines()
+    assert len(lines) > 1000, "this is no listing of a host"
+    return {line for line in lines if not line.startswith(("/home/admin d", "/root d", "/ d"))}
+
+
+def variables(**changes: Any) -> list[str]:
+    """Return arguments for a playbook that replace variables."""
+    return ["--extra-vars", json.dumps(changes)]
+
+
+def apps(**changes: Any) -> list[dict[str, Any]]:
+    """Return the scenario's flask_apps, the first one changed; a value of None takes a key away."""
+    found = yaml.safe_load((INVENTORY / "group_vars" / "all.yml").read_text())["flask_apps"]
+    found[0] = {key: value for key, value in (found[0] | changes).items() if value is not None}
+    return list(found)
 
 
 def converge(*arguments: str) -> str:

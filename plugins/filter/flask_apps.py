@@ -49,6 +49,8 @@ WSGI = re.compile(r"(?P<module>[A-Za-z_]\w*(\.[A-Za-z_]\w*)*):(?P<callable>[A-Za
 HOSTNAME = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*", re.I)
 URL_PATH = re.compile(r"/[A-Za-z0-9._~!&*+,;=:@%/-]*")
 BIND_PORT = re.compile(r":(\d+)(?:$|\s)")
+# HAProxy's manual, section 2.5: a time without a unit is in milliseconds, which nobody means.
+DURATION = re.compile(r"[1-9][0-9]*(us|ms|s|m|h|d)")
 ENVIRONMENT_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # What the units set themselves; an app that set it would contradict the inventory.
 RESERVED_ENVIRONMENT = ("GRANIAN_", "APP_", "PYTHONPATH")
@@ -238,7 +240,42 @@ def flask_problems(apps: Any, groups: Groups, hostvars: HostVars) -> list[str]: 
             if not problems:
                 usable.append(complete)
         found += [f"{label}: {problem}" for problem in problems]
+    for host in groups.get("load_balancers", []):
+        found += [problem for problem in _balancer_problems(host, hostvars[host]) if problem not in found]
     return [*found, *_name_problems(usable), *_port_problems(usable, groups, hostvars)]
+
+
+@functools.cache
+def balancer_options() -> dict[str, dict[str, Any]]:
+    """Return the options of the role haproxy that a user may set, as the argument specs have them."""
+    specs = yaml.safe_load((PROJECT / "roles" / "haproxy" / "meta" / "argument_specs.yml").read_text())
+    options: dict[str, dict[str, Any]] = specs["argument_specs"]["main"]["options"]
+    return {name: option for name, option in options.items() if name != "haproxy_backends"}
+
+
+def _balancer_problems(host: str, variables: Mapping[str, Any]) -> Iterator[str]:
+    options = balancer_options()
+    for name in variables:
+        if not name.startswith("haproxy_"):
+            continue
+        if name not in options:
+            yield f"{host}: there is no variable {name}. Fix: one of {', '.join(sorted(options))}."
+            continue
+        value, (wanted, words) = variables[name], TYPES[options[name]["type"]]
+        if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
+            yield f"{host}: {name} is {value!r}. Fix: write {words}."
+        elif isinstance(value, list) and not all(isinstance(line, str) and line and "\n" not in line for line in value):
+            yield f"{host}: {name} is {value!r}. Fix: a list of single lines of text."
+        elif name.startswith("haproxy_timeout_") and not DURATION.fullmatch(value):
+            yield f"{host}: {name} is {value!r}. Fix: a number with a unit, like 500ms, 30s or 5m."
+    for name in ("haproxy_binds", "haproxy_stats_bind"):
+        value = variables.get(name)
+        binds = value if isinstance(value, list) else [value] if isinstance(value, str) else []
+        for bind in binds:
+            if isinstance(bind, str) and not BIND_PORT.search(bind):
+                yield f"{host}: {name} has {bind!r}. Fix: address:port, like *:80."
+        if value == []:
+            yield f"{host}: {name} is []. Fix: at least one, like *:80."
 
 
 def _shape_problems(app: Any) -> Iterator[str]:  # noqa: ANN401

@@ -83,6 +83,10 @@ at_boot:
   description: Whether the target of the app is enabled and started.
   returned: always
   type: bool
+not_there:
+  description: Whether the units are still to be written, which they are after check mode only.
+  returned: always
+  type: bool
 surplus:
   description: Numbers of the instances that this host has and should not have.
   returned: always
@@ -114,8 +118,9 @@ from ansible.module_utils.flask_layout import (
 )
 
 
-def environment_file(app: App, params: dict[str, Any], environment: dict[str, str]) -> str:
-    """Return the environment of a deployment without its id: the user's part first, so that ours wins."""
+def full_environment(app: App, params: dict[str, Any]) -> dict[str, str]:
+    """Return the environment of a deployment without its id: the user's part, over which ours wins."""
+    environment: dict[str, str] = json.loads(params["environment"] or "{}")
     home = app.releases / params["release"]
     ours = {f"GRANIAN_{key.upper()}": str(value) for key, value in params["server"].items()}
     # Paths without a link in them: an import late in a process' life must come from the release it was started with.
@@ -124,11 +129,18 @@ def environment_file(app: App, params: dict[str, Any], environment: dict[str, st
         "APP_RELEASE": params["release"],
         "APP_WSGI": params["wsgi"].removesuffix("()"),
     }
-    return "".join(f"{key}={quoted(value)}\n" for key, value in (environment | ours).items())
+    return environment | ours
 
 
-def stale_instances(app: App, deployment: str, params: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the instances that have to be put on the deployment, each with why."""
+def stale_instances(
+    app: App, deployment: str, params: dict[str, Any], environment: dict[str, str]
+) -> list[dict[str, Any]]:
+    """Return the instances that have to be put on the deployment, each with why.
+
+    What counts is what the processes were started with: a file that somebody altered and that nobody has read yet is
+    mended without a restart.
+    """
+    expected = environment | {"APP_DEPLOYMENT": deployment}
     states = app.unit_states([instance["number"] for instance in params["instances"]])
     stale = []
     for instance in params["instances"]:
@@ -147,6 +159,8 @@ def stale_instances(app: App, deployment: str, params: dict[str, Any]) -> list[d
             reason = f"is {state['ActiveState']}"
         elif running.get("APP_DEPLOYMENT") != deployment or running.get("GRANIAN_PORT") != str(instance["port"]):
             reason = f"still runs {running.get('APP_DEPLOYMENT')}"
+        elif any(running.get(key) != value for key, value in expected.items()):
+            reason = "was started with another environment"
         else:
             reason = health(instance["address"], instance["port"], params["health"])
         if reason:
@@ -214,12 +228,13 @@ def main() -> None:
     )
     params = module.params
     app = App(params["name"])
-    environment = environment_file(app, params, json.loads(params["environment"] or "{}"))
+    variables = full_environment(app, params)
+    environment = "".join(f"{key}={quoted(value)}\n" for key, value in variables.items())
     settings = "".join(f"{line}\n" for line in params["unit_settings"])
     deployment = hashlib.sha256("\0".join([environment, settings, *params["units"].values()]).encode()).hexdigest()[:12]
     home = app.deployments / deployment
     wanted = {"env": (f"{environment}APP_DEPLOYMENT={quoted(deployment)}\n", 0o600), "unit.conf": (settings, 0o644)}
-    result: dict[str, Any] = {"deployment": deployment, "stale": [], "surplus": []}
+    result: dict[str, Any] = {"deployment": deployment, "stale": [], "surplus": [], "not_there": False}
     numbers = [instance["number"] for instance in params["instances"]]
     result["surplus"] = [number for number in app.numbers() if number not in numbers]
 
@@ -234,19 +249,12 @@ def main() -> None:
         units = {SYSTEMD / name: text for name, text in params["units"].items()}
         changed_units = [path for path, text in units.items() if not path.is_file() or path.read_text() != text]
         different = [name for name, (text, mode) in wanted.items() if not same(home / name, text, mode)]
-        stale = stale_instances(app, deployment, params)
-        if different:
-            # Instances may have been started from what was there before.
-            known = {instance["number"] for instance in stale}
-            stale += [
-                i | {"reason": "its deployment was altered"} for i in params["instances"] if i["number"] not in known
-            ]
-            stale.sort(key=lambda instance: instance["number"])
+        stale = stale_instances(app, deployment, params, variables)
         result |= {"stale": stale, "changed": bool(different or changed_units), "at_boot": app.at_boot()}
         result["diff"] = [unit_diff(path, units[path]) for path in changed_units]
         result["diff"] += [{"prepared": f"{home / name}: differs; its content is not shown\n"} for name in different]
         if module.check_mode:
-            module.exit_json(**result)
+            module.exit_json(**result | {"not_there": not all(path.is_file() for path in units)})
         for path in changed_units:
             write_file(path, units[path])
         if changed_units:

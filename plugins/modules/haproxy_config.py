@@ -43,6 +43,10 @@ at_boot:
   description: Whether HAProxy is enabled and runs.
   returned: always
   type: bool
+not_there:
+  description: Whether HAProxy is still to be installed, which it is after check mode only.
+  returned: always
+  type: bool
 restart_needed:
   description: Whether the unit was changed since HAProxy was started.
   returned: always
@@ -159,12 +163,12 @@ def main() -> None:
     )
     path, content = Path(module.params["path"]), module.params["content"].rstrip("\n") + "\n"
     old = path.read_text() if path.is_file() else None
-    result: dict[str, Any] = {"action": "none", "restart_needed": False, "changed": content != old, "at_boot": False}
+    result: dict[str, Any] = {"action": "none", "restart_needed": False, "changed": content != old, "at_boot": False, "not_there": False}
     if result["changed"]:
         result["diff"] = {"before": old or "", "after": content, "before_header": str(path), "after_header": str(path)}
     if not Path(HAPROXY).exists():
         if module.check_mode:
-            module.exit_json(**result, msg="HAProxy is not installed here yet, so the configuration was not validated.")
+            module.exit_json(**result | {"not_there": True}, msg="HAProxy is not installed here yet, so the configuration was not validated.")
         module.fail_json(msg=f"{HAPROXY} is missing. Fix: install the package haproxy.", **result)
     if foreign(path) and not module.params["takeover"]:
         module.fail_json(

@@ -113,7 +113,8 @@ def main() -> None:
             "`make up` makes a test host that is, or name real hosts with -i.",
             problems=["not booted with systemd"],
         )
-    problems = list(release_problems(os_release(Path("/etc/os-release").read_text()), params["supported"]))
+    release = os_release(Path("/etc/os-release").read_text())
+    problems = list(release_problems(release, params["supported"]))
     problems += port_problems(params["ports"], listeners({int(entry["port"]) for entry in params["ports"]}))
     if params["balancer"] and foreign(CONFIG) and not params["takeover"]:
         problems.append(
@@ -129,7 +130,11 @@ def main() -> None:
             msg="Nothing was changed, because:\n" + "\n".join(f"- {text}" for text in problems), problems=problems
         )
     version = {"major": sys.version_info.major, "minor": sys.version_info.minor}
-    facts = {"python": {"version": version}, "architecture": os.uname().machine}
+    facts = {
+        "python": {"version": version},
+        "architecture": os.uname().machine,
+        "distribution_major_version": release["VERSION_ID"],
+    }
     module.exit_json(changed=False, problems=[], ansible_facts=facts)
 
 
