@@ -7,11 +7,13 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 import testinfra
 import yaml
+
+from tests import loss
 
 PROJECT = Path(__file__).resolve().parents[1]
 SCENARIO = Path(os.environ.get("MOLECULE_SCENARIO_DIRECTORY", PROJECT / "molecule" / "default"))
@@ -49,15 +51,26 @@ def hosts_of(group: str) -> list[str]:
     return hosts
 
 
+SSH_OPTIONS = (
+    "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR "
+    f"-o ControlMaster=auto -o ControlPath={PROJECT}/.cache/ssh/%C -o ControlPersist=30"
+)
+SSH_KEY = PROJECT / ".cache" / "ssh" / "id_ed25519"
+
+
+def ssh_command(name: str) -> list[str]:
+    """Return the command line that gives a shell on a host of the scenario."""
+    return ["ssh", *SSH_OPTIONS.split(), "-i", str(SSH_KEY), f"admin@{address_of(name)}"]
+
+
 @functools.cache
 def host(name: str) -> Any:
     """Return testinfra's connection to a host of the scenario, with sudo. Its commands share one ssh connection."""
-    options = "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -o ControlMaster=auto"
     return testinfra.get_host(
         f"ssh://admin@{address_of(name)}",
         sudo=True,
-        ssh_identity_file=str(PROJECT / ".cache" / "ssh" / "id_ed25519"),
-        ssh_extra_args=f"{options} -o ControlPath={PROJECT}/.cache/ssh/%C -o ControlPersist=30",
+        ssh_identity_file=str(SSH_KEY),
+        ssh_extra_args=SSH_OPTIONS,
     )
 
 
@@ -83,8 +96,50 @@ def ask(
         requests = [(method, path, [*headers, ("Host", hostname)]) for method, path, headers in requests]
     client = host(hosts_of("clients")[0])
     done = client.run("python3 -c %s %s", CLIENT, json.dumps([address_of(of), keep_alive, requests]))
-    assert done.rc == 0, done.stderr
+    if done.rc:
+        pytest.fail(f"no answer from {of}: {done.stderr.strip().splitlines()[-1]}", pytrace=False)
     return json.loads(done.stdout)
+
+
+class Load:
+    """Requests from the client host to the probe while something happens: `with Load(WEB) as load: …; load.report`.
+
+    The load ends when its seconds are over or, earlier, when the block does.
+    """
+
+    def __init__(self, of: str, seconds: float = 60.0, **plan: Any) -> None:
+        self.of, self.seconds = of, seconds
+        options = {"address": address_of(of), "host": "probe.test", "seconds": seconds} | plan
+        self.arguments = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
+        self.report: loss.Report
+
+    def __enter__(self) -> Self:
+        """Start, and return when requests are being answered."""
+        web, client = host(self.of), hosts_of("clients")[0]
+        web.check_output("rm -f /var/lib/flask-probe/received")
+        command = [*ssh_command(client), "python3", "-", *self.arguments]
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        assert self.process.stdin is not None
+        self.process.stdin.write((PROJECT / "tests" / "loss.py").read_text())
+        self.process.stdin.close()
+        self.process.stdin = None
+        time.sleep(1.5)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Let the load end, and account for it."""
+        # Ten more seconds of load would only make a test slower; SIGINT has the client report what it has.
+        host(hosts_of("clients")[0]).check_output("pkill --signal INT --full '[p]ython3 - --address'")
+        output, errors = self.process.communicate(timeout=self.seconds + 60)
+        if error[0] is None:
+            assert output, errors
+            found = json.loads(output)
+            requests = [loss.Sent(**request) for request in found.pop("requests")]
+            ids = host(self.of).check_output("cat /var/lib/flask-probe/received").split()
+            self.report = loss.Report.of(requests, found["seconds"], found["started"], ids)
+            assert self.report.sent > 20, self.report
 
 
 def playbook(*arguments: str, name: str = "site.yml", inventory: Path = INVENTORY) -> subprocess.CompletedProcess[str]:

@@ -76,6 +76,23 @@ def test_compiled_files_do_not_change_the_id(args, tmp_path):
     assert action.Build(args).release == before
 
 
+def test_links_that_leave_the_source_are_followed_and_others_kept(args, tmp_path):
+    source = tmp_path / "source"
+    (tmp_path / "shared.py").write_text("shared = 1\n")
+    (source / "shared.py").symlink_to("../shared.py")
+    (source / "package" / "main.py").symlink_to("../app.py")
+    build = action.Build(args)
+    build.make()
+    with tarfile.open(build.archive) as tar:
+        assert tar.getmember("app/shared.py").isreg()
+        assert tar.getmember("app/package/main.py").linkname == "../app.py"
+    (tmp_path / "shared.py").write_text("shared = 2\n")
+    assert action.Build(args).release != build.release
+    (source / "folder").symlink_to("..")
+    with pytest.raises(AnsibleActionFail, match="is a link to"):
+        action.Build(args)
+
+
 @pytest.mark.parametrize(
     ("requirements", "words"),
     [

@@ -42,16 +42,32 @@ LEFT_OUT = {
 
 
 def source_files(source: Path) -> Iterator[tuple[str, Path]]:
-    """Yield (name in the release, path) for each file and link of a source folder, sorted by name."""
+    """Yield (name in the release, path) for each file and link of a source folder, sorted by name.
+
+    A link that stays inside the source stays a link; one that leaves it stands for the file that it leads to, since
+    the host has nothing there.
+    """
     found = []
     for folder, folders, files in os.walk(source):
         folders[:] = sorted(name for name in folders if name not in LEFT_OUT)
         links = [name for name in folders if Path(folder, name).is_symlink()]
         for name in [*files, *links]:
             path = Path(folder, name)
-            if path.suffix != ".pyc":
-                found.append((path.relative_to(source).as_posix(), path))
+            if path.suffix == ".pyc":
+                continue
+            if path.is_symlink() and not _stays_inside(path, source):
+                if not path.is_file():
+                    raise AnsibleActionFail(
+                        f"{path} is a link to {path.readlink()}, which is no file. Fix: put what it means into {source}."
+                    )
+                path = path.resolve()
+            found.append((Path(folder, name).relative_to(source).as_posix(), path))
     yield from sorted(found)
+
+
+def _stays_inside(link: Path, source: Path) -> bool:
+    target = link.readlink()
+    return not target.is_absolute() and Path(os.path.normpath(link.parent / target)).is_relative_to(source)
 
 
 def requirement_names(text: str) -> set[str]:

@@ -112,9 +112,15 @@ def app_address(host: str, groups: Groups, hostvars: HostVars) -> str | None:
     return None if address is None else str(address)
 
 
-def flask_app_allow(balancers: Sequence[str], hostvars: HostVars) -> list[str]:
-    """Return the addresses from which balancers reach apps, as far as the inventory names them."""
-    found = {str(hostvars[host].get("app_address") or hostvars[host].get("ansible_host") or "") for host in balancers}
+def flask_app_allow(host: str, groups: Groups, hostvars: HostVars) -> list[str]:
+    """Return the addresses from which balancers reach the apps of `host`, as far as the inventory names them.
+
+    None are needed where they come over the loopback interface.
+    """
+    if app_address(host, groups, hostvars) == "127.0.0.1":
+        return []
+    balancers = groups["load_balancers"]
+    found = {str(hostvars[name].get("app_address") or hostvars[name].get("ansible_host") or "") for name in balancers}
     return sorted(address for address in found if _is_ip(address))
 
 
@@ -194,10 +200,17 @@ def bind_ports(binds: Sequence[str]) -> list[int]:
 
 def frontend_ports(variables: Mapping[str, Any]) -> list[int]:
     """Return the ports that a balancer with these host variables listens on: its frontends' and the stats page's."""
-    defaults = yaml.safe_load((PROJECT / "roles" / "haproxy" / "defaults" / "main.yml").read_text())
+    defaults = balancer_defaults()
     binds = variables.get("haproxy_binds", defaults["haproxy_binds"])
     stats = variables.get("haproxy_stats_bind", defaults["haproxy_stats_bind"])
     return bind_ports([*binds, stats])
+
+
+@functools.cache
+def balancer_defaults() -> dict[str, Any]:
+    """Return the defaults of the role haproxy."""
+    defaults: dict[str, Any] = yaml.safe_load((PROJECT / "roles" / "haproxy" / "defaults" / "main.yml").read_text())
+    return defaults
 
 
 def flask_ports(apps: Sequence[App], host: str, groups: Groups, hostvars: HostVars) -> list[dict[str, Any]]:
@@ -266,8 +279,12 @@ def _balancer_problems(host: str, variables: Mapping[str, Any]) -> Iterator[str]
             yield f"{host}: {name} is {value!r}. Fix: write {words}."
         elif isinstance(value, list) and not all(isinstance(line, str) and line and "\n" not in line for line in value):
             yield f"{host}: {name} is {value!r}. Fix: a list of single lines of text."
-        elif name.startswith("haproxy_timeout_") and not DURATION.fullmatch(value):
+        elif name.startswith("haproxy_timeout_") and not DURATION.fullmatch(str(value)):
             yield f"{host}: {name} is {value!r}. Fix: a number with a unit, like 500ms, 30s or 5m."
+    proxies = variables.get("haproxy_trusted_proxies", [])
+    for network in proxies if isinstance(proxies, list) else []:
+        if not _is_network(network):
+            yield f"{host}: haproxy_trusted_proxies has {network!r}. Fix: an address or a network, like 192.0.2.0/24."
     for name in ("haproxy_binds", "haproxy_stats_bind"):
         value = variables.get(name)
         binds = value if isinstance(value, list) else [value] if isinstance(value, str) else []
@@ -401,11 +418,20 @@ def _host_problems(app: App, groups: Groups, hostvars: HostVars) -> Iterator[str
 
 
 def _is_ip(address: str) -> bool:
+    """Say whether HAProxy takes it as an address; one with a zone (fe80::1%eth0) it does not."""
     try:
         ipaddress.ip_address(address)
     except ValueError:
         return False
-    return True
+    return "%" not in address
+
+
+def _is_network(network: Any) -> bool:  # noqa: ANN401
+    try:
+        ipaddress.ip_network(network, strict=False)
+    except ValueError:
+        return False
+    return isinstance(network, str) and "%" not in network
 
 
 def _name_problems(apps: Sequence[App]) -> Iterator[str]:

@@ -65,6 +65,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.flask_layout import journal, run, write_file
 from ansible.module_utils.haproxy_files import foreign
 from ansible.module_utils.haproxy_master import processes
+from ansible.module_utils.listeners import listeners
 
 HAPROXY = "/usr/sbin/haproxy"
 SERVICE = "haproxy.service"
@@ -80,6 +81,25 @@ def parser_words(content: str, folder: Path) -> str:
         file.flush()
         done = subprocess.run([HAPROXY, "-c", "-dW", "-f", file.name], capture_output=True, text=True, check=False)
         return (done.stderr + done.stdout).replace(file.name, "haproxy.cfg").strip() if done.returncode else ""
+
+
+def bound_ports(content: str) -> set[int]:
+    """Return the TCP ports of all `bind` lines (configuration manual, section 5.1: address:port[-port], by commas)."""
+    ports: set[int] = set()
+    for arguments in re.findall(r"^\s*bind\s+(\S+)", content, re.MULTILINE):
+        for address in arguments.split(","):
+            found = re.search(r":(\d+)(?:-(\d+))?$", address)
+            if found and "@/" not in address:
+                ports.update(range(int(found[1]), int(found[2] or found[1]) + 1))
+    return ports
+
+
+def held_ports(content: str) -> str:
+    """Say which ports other processes hold: the parser does not look, and a reload would stop answering for seconds."""
+    held = {port: who for port, who in listeners(bound_ports(content)).items() if who.unit != SERVICE}
+    return "\n".join(
+        f"port {port} is held by {who.command} ({who.unit or who.pid})" for port, who in sorted(held.items())
+    )
 
 
 def started_at(pid: int) -> float:
@@ -163,12 +183,21 @@ def main() -> None:
     )
     path, content = Path(module.params["path"]), module.params["content"].rstrip("\n") + "\n"
     old = path.read_text() if path.is_file() else None
-    result: dict[str, Any] = {"action": "none", "restart_needed": False, "changed": content != old, "at_boot": False, "not_there": False}
+    result: dict[str, Any] = {
+        "action": "none",
+        "restart_needed": False,
+        "changed": content != old,
+        "at_boot": False,
+        "not_there": False,
+    }
     if result["changed"]:
         result["diff"] = {"before": old or "", "after": content, "before_header": str(path), "after_header": str(path)}
     if not Path(HAPROXY).exists():
         if module.check_mode:
-            module.exit_json(**result | {"not_there": True}, msg="HAProxy is not installed here yet, so the configuration was not validated.")
+            module.exit_json(
+                **result | {"not_there": True},
+                msg="HAProxy is not installed here yet, so the configuration was not validated.",
+            )
         module.fail_json(msg=f"{HAPROXY} is missing. Fix: install the package haproxy.", **result)
     if foreign(path) and not module.params["takeover"]:
         module.fail_json(
@@ -176,9 +205,12 @@ def main() -> None:
             "Fix: move what you need of it to haproxy_*_extra, then run again with -e haproxy_takeover=true.",
             **result,
         )
-    problem = parser_words(content, path.parent)
+    problem = parser_words(content, path.parent) or held_ports(content)
     if problem:
-        module.fail_json(msg=f"HAProxy does not accept the configuration; {path} was not touched.\n{problem}", **result)
+        module.fail_json(
+            msg=f"HAProxy does not accept the configuration, or could not load it; {path} was not touched.\n{problem}",
+            **result,
+        )
     result["at_boot"] = bool(main_pid()) and run("systemctl", "is-enabled", SERVICE, check=False).strip() == "enabled"
     waiting = restart_needed()
     restart = waiting and module.params["restart"]

@@ -30,13 +30,22 @@ def unchanged():
 
 # What is wrong, and what the message has to say. test_flask_apps.py has more of them, without a host.
 INVENTORIES = {
-    "unknown key": ({"flask_apps": apps(instance=3)}, ["flask_apps[0] (hello)", "no key 'instance' (value 3)", "Fix: one of"]),
-    "duplicate name": ({"flask_apps": [HELLO, HELLO | {"port": 6001}]}, ["the name 'hello' is used 2 times", "Fix: one name"]),
+    "unknown key": (
+        {"flask_apps": apps(instance=3)},
+        ["flask_apps[0] (hello)", "no key 'instance' (value 3)", "Fix: one of"],
+    ),
+    "duplicate name": (
+        {"flask_apps": [HELLO, HELLO | {"port": 6001}]},
+        ["the name 'hello' is used 2 times", "Fix: one name"],
+    ),
     "overlapping ports": (
         {"flask_apps": [HELLO, HELLO | {"name": "b", "port": 5003}]},
         ["port 5003 of b (5003 to 5005) is also that of hello", "Fix: another port for b"],
     ),
-    "port of the statistics": ({"flask_apps": apps(port=8404)}, ["port 8404 of hello", "haproxy's frontends and stats page"]),
+    "port of the statistics": (
+        {"flask_apps": apps(port=8404)},
+        ["port 8404 of hello", "haproxy's frontends and stats page"],
+    ),
     "port of a frontend": (
         {"flask_apps": apps(port=8080), "haproxy_binds": ["*:8081"]},
         ["port 8081 of hello (8080 to 8082)", "haproxy's frontends", "Fix: another port"],
@@ -44,12 +53,24 @@ INVENTORIES = {
     "no instances": ({"flask_apps": apps(instances=0)}, ["instances is 0. Fix: a number from 1 to 200"]),
     "missing source": ({"flask_apps": apps(source=None)}, ["source is missing. Fix: add `source: …`"]),
     "wsgi without a colon": ({"flask_apps": apps(wsgi="app")}, ["wsgi is 'app'. Fix: module:callable"]),
-    "module that is not there": ({"flask_apps": apps(wsgi="main:app")}, ["wsgi is 'main:app'", "has no module main", "Fix:"]),
-    "callable that is not there": ({"flask_apps": apps(wsgi="app:main")}, ["nothing called main is defined in", "Fix: the name"]),
+    "module that is not there": (
+        {"flask_apps": apps(wsgi="main:app")},
+        ["wsgi is 'main:app'", "has no module main", "Fix:"],
+    ),
+    "callable that is not there": (
+        {"flask_apps": apps(wsgi="app:main")},
+        ["nothing called main is defined in", "Fix: the name"],
+    ),
     "name that is no unit": ({"flask_apps": apps(name="my app")}, ["name is 'my app'. Fix: at most 26 of a-z"]),
-    "word for a boolean": ({"haproxy_takeover": "yes"}, ["haproxy_takeover is 'yes'. Fix: write true or false, without quotes"]),
+    "word for a boolean": (
+        {"haproxy_takeover": "yes"},
+        ["haproxy_takeover is 'yes'. Fix: write true or false, without quotes"],
+    ),
     "unknown variable": ({"haproxy_bind": ["*:81"]}, ["there is no variable haproxy_bind. Fix: one of haproxy_binds"]),
-    "time without a unit": ({"haproxy_timeout_queue": "30"}, ["haproxy_timeout_queue is '30'. Fix: a number with a unit"]),
+    "time without a unit": (
+        {"haproxy_timeout_queue": "30"},
+        ["haproxy_timeout_queue is '30'. Fix: a number with a unit"],
+    ),
 }
 
 
@@ -65,9 +86,15 @@ def test_inventory_is_refused(blank, changes, words):  # noqa: ARG001
 @pytest.mark.parametrize(
     ("hosts", "words"),
     [
-        ("[app_servers]\n[load_balancers]\nHOST\n", "the group app_servers is empty. Fix: name at least one host in it."),
+        (
+            "[app_servers]\n[load_balancers]\nHOST\n",
+            "the group app_servers is empty. Fix: name at least one host in it.",
+        ),
         ("[load_balancers]\nHOST\n", "the group app_servers is missing. Fix: name at least one host in it."),
-        ("[app_servers]\nHOST\n[load_balancers]\nelsewhere\n", "HOST has no app_address, and it is not the only balancer itself"),
+        (
+            "[app_servers]\nHOST\n[load_balancers]\nelsewhere\n",
+            "HOST has no app_address, and it is not the only balancer itself",
+        ),
     ],
     ids=["empty group", "missing group", "balancer elsewhere"],
 )
@@ -106,7 +133,9 @@ def listening(blank, port):
 
 
 @pytest.mark.parametrize(
-    ("port", "key"), [(80, "haproxy_binds"), (8404, "haproxy_binds"), (5002, "port of the app")], ids=["80", "8404", "5002"]
+    ("port", "key"),
+    [(80, "haproxy_binds"), (8404, "haproxy_binds"), (5002, "port of the app")],
+    ids=["80", "8404", "5002"],
 )
 def test_port_that_is_taken_is_refused(blank, port, key):
     with listening(blank, port), unchanged():
@@ -120,10 +149,14 @@ def test_port_that_is_taken_is_refused(blank, port, key):
 
 
 def test_port_80_of_nginx_is_refused(blank):
-    blank.check_output("apt-get update -qq && apt-get install -qq -y --no-install-recommends nginx-light >/dev/null 2>&1")
+    blank.check_output(
+        "apt-get update -qq && apt-get install -qq -y --no-install-recommends nginx-light >/dev/null 2>&1"
+    )
     try:
         with unchanged():
-            refused(playbook(), "port 80, which haproxy is to listen on, is held by nginx (nginx.service). Fix: stop that")
+            refused(
+                playbook(), "port 80, which haproxy is to listen on, is held by nginx (nginx.service). Fix: stop that"
+            )
         # Nor did it stop answering.
         assert "Welcome to nginx" in blank.check_output("curl --silent --fail http://127.0.0.1/")
     finally:
@@ -134,13 +167,17 @@ def test_configuration_of_somebody_else_is_refused(blank):
     blank.check_output("mkdir /etc/haproxy && echo 'global # by hand' > /etc/haproxy/haproxy.cfg")
     try:
         with unchanged():
-            refused(playbook(), "/etc/haproxy/haproxy.cfg was written by somebody else. Fix:", "-e haproxy_takeover=true")
+            refused(
+                playbook(), "/etc/haproxy/haproxy.cfg was written by somebody else. Fix:", "-e haproxy_takeover=true"
+            )
     finally:
         blank.check_output("rm -r /etc/haproxy")
 
 
 def test_distribution_is_refused(blank):
-    blank.check_output("cp --remove-destination /usr/lib/os-release /etc/os-release && sed -i 's/^ID=.*/ID=ubuntu/' /etc/os-release")
+    blank.check_output(
+        "cp --remove-destination /usr/lib/os-release /etc/os-release && sed -i 's/^ID=.*/ID=ubuntu/' /etc/os-release"
+    )
     try:
         with unchanged():
             refused(playbook(), "Nothing was changed, because:", "Fix: a host with Debian 12 or 13")
@@ -178,5 +215,7 @@ def test_check_mode_on_a_fresh_host_succeeds_and_changes_nothing(blank):  # noqa
 def test_module_that_cannot_be_imported_leaves_no_instance(blank, tmp_path):
     (tmp_path / "app.py").write_text("import absent_module\napp = print\n")
     done = playbook(*variables(flask_apps=apps(source=str(tmp_path))))
-    refused(done, "cannot be imported, so no instance was touched", "ModuleNotFoundError: No module named 'absent_module'")
+    refused(
+        done, "cannot be imported, so no instance was touched", "ModuleNotFoundError: No module named 'absent_module'"
+    )
     assert blank.check_output("systemctl list-units --plain --no-legend --state=running 'flask-*'") == ""

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import time
 from typing import Any
 
 from flask import Flask, Response, request
@@ -44,6 +45,28 @@ def environment(name: str) -> dict[str, str | None]:
     """Return the SHA-256 of an environment variable, so that a test can compare a secret without showing it."""
     value = os.environ.get(name)
     return {"sha256": None if value is None else hashlib.sha256(value.encode()).hexdigest()}
+
+
+@app.get("/sleep/<float:seconds>")
+def sleep(seconds: float) -> Response:
+    """Answer after a while, 10 seconds at most."""
+    time.sleep(min(seconds, 10.0))
+    return Response("", status=204)
+
+
+@app.post("/received")
+def received() -> Response:
+    """Write the request's body, an id, down where all instances of the host do; appending a line is atomic."""
+    with open(f"{os.environ['STATE_DIRECTORY']}/received", "a") as file:  # noqa: PTH123
+        file.write(request.get_data(as_text=True)[:64] + "\n")
+    return Response("", status=204)
+
+
+@app.after_request
+def name_instance(response: Response) -> Response:
+    """Say in each answer which instance it comes from."""
+    response.headers["X-Instance"] = os.environ["APP_INSTANCE"]
+    return response
 
 
 @app.get("/write")

@@ -1,0 +1,39 @@
+"""The machine that provisioned itself answers, to itself and to others, and has nothing left to do."""
+
+import itertools
+
+import pytest
+
+from tests.support import ask, host, hosts_of
+
+OWN = hosts_of("app_servers")[0]
+COMMAND = "cd /home/admin/project && . .venv/bin/activate && ansible-playbook site.yml"
+
+
+def hello(sequence):
+    return [f"Hello from Flask App {number}!\n" for number in sequence]
+
+
+def test_answers_in_rotation():
+    answers = [answer["body"] for answer in ask(6, of=OWN)]
+    assert answers in (hello([1, 2, 3, 1, 2, 3]), hello([2, 3, 1, 2, 3, 1]), hello([3, 1, 2, 3, 1, 2]))
+    own = host(OWN)
+    bodies = [own.check_output("curl --silent --fail http://127.0.0.1/") for _ in range(6)]
+    assert all(before != after for before, after in itertools.pairwise(bodies))
+
+
+@pytest.mark.parametrize("options", ["", "--check --diff"], ids=["run", "check"])
+def test_nothing_is_left_to_do(options):
+    # As root, who needs no sudo, where the first run was that of a user.
+    done = host(OWN).run("bash -c %s", f"{COMMAND} {options}")
+    assert done.rc == 0, done.stdout[-3000:]
+    assert "changed=0 " in done.stdout
+
+
+def test_machine_without_systemd_is_told_so():
+    done = host(OWN).run("bash -c %s", f"{COMMAND.replace('ansible-playbook', 'unshare --mount sh -c')[:-8]} "
+                         "'mount -t tmpfs none /run/systemd && ansible-playbook site.yml'")  # fmt: skip
+    assert done.rc != 0
+    assert "This machine was not booted with systemd, which has to run the services here; `make up` makes a test host" in " ".join(
+        done.stdout.split()
+    )
