@@ -8,6 +8,8 @@ INVENTORY ?= inventory/demo
 HTTP_PORT ?= 8080
 DEBIAN ?= 12
 export HTTP_PORT DEBIAN
+# The longest first.
+SCENARIOS := debian13 default local refusals
 BIN := $(CURDIR)/.venv/bin
 export PATH := $(BIN):$(PATH)
 # Molecule and Ansible name their temporary folders after the project's; two clones must not share them.
@@ -53,7 +55,12 @@ unit: setup ## Unit and property tests, which need no host
 
 .PHONY: test
 test: lint unit ## Everything: lint, unit and property tests, every Molecule scenario
-	@molecule test
+	@$(MAKE) --jobs=2 $(addprefix scenario-,$(SCENARIOS))
+
+# Two at a time; the name before each line says whose it is.
+.PHONY: $(addprefix scenario-,$(SCENARIOS))
+$(addprefix scenario-,$(SCENARIOS)): scenario-%: setup
+	@molecule test --scenario-name $* 2>&1 | sed --unbuffered 's/^/$* | /'
 
 .PHONY: docs
 docs: ## Write docs/variables.md anew from the roles' argument specs

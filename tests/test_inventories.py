@@ -8,6 +8,7 @@ from tests.test_haproxy_template import servers
 
 SEEN = {"refused": 0, "accepted": 0}
 
+
 def mostly(good, bad):
     """Return a strategy that gives a bad value now and then, so that whole inventories are of both kinds."""
     return st.sampled_from([good] * 59 + [bad]).flatmap(st.sampled_from)
@@ -22,16 +23,24 @@ APP = st.fixed_dictionaries(
         ),
         "source": mostly(["files/hello"], ["files/none", ""]),
         "wsgi": mostly(["app:app", "app:hello", "app:hello()"], ["app", "x:y", "app:x", "app:app "]),
-        "port": mostly([5001, 5020, 6001, 7001, 9000, 10000, 65500], [80, 0, -1, 8404, 8403, 65535, 65536, 5003, "5001"]),
+        "port": mostly(
+            [5001, 5020, 6001, 7001, 9000, 10000, 65500], [80, 0, -1, 8404, 8403, 65535, 65536, 5003, "5001"]
+        ),
     },
     optional={
         "instances": mostly([1, 2, 3, 8], [0, -1, 201, "3", True, None]),
         "threads": mostly([1, 4, 64], [0, 1.5, "4"]),
-        "health": mostly(["/health", "/", "/a/b%20c", "/~x;y=1,2"], ["/a b", "health", "/x\n", "/{%}", "/#", "/a?b", ""]),
-        "hostnames": st.lists(mostly(["a.test", "A.test", "b.test", "c"], ["*.test", "", "x y", "é.test", "a.test\n", 7]), max_size=2),
+        "health": mostly(
+            ["/health", "/", "/a/b%20c", "/~x;y=1,2"], ["/a b", "health", "/x\n", "/{%}", "/#", "/a?b", ""]
+        ),
+        "hostnames": st.lists(
+            mostly(["a.test", "A.test", "b.test", "c"], ["*.test", "", "x y", "é.test", "a.test\n", 7]), max_size=2
+        ),
         "path": mostly(["", "/api", "/api/", "/a/b"], ["/", "/a b", "/x{y}", "api", "/%5B/ ", "/x\n"]),
         "egress": mostly(["any", "none"], ["all", None]),
-        "environment": st.dictionaries(mostly(["A", "b"], ["B C", "PYTHONPATH", "1"]), mostly(["x", ""], [1, None]), max_size=2),
+        "environment": st.dictionaries(
+            mostly(["A", "b"], ["B C", "PYTHONPATH", "1"]), mostly(["x", ""], [1, None]), max_size=2
+        ),
         "haproxy_extra": st.one_of(LINES, LINES, LINES, st.just("option abortonclose")),
         "hosts": mostly(["app_servers"], ["some", "nobody"]),
     },
@@ -41,9 +50,13 @@ ADDRESSES = mostly(["192.0.2.1", "2001:db8::1", "127.0.0.1"], [None, "fe80::1%et
 BALANCER = st.fixed_dictionaries(
     {},
     optional={
-        "haproxy_binds": mostly([["*:80"], ["*:80", ":::80 v6only"], ["127.0.0.1:8000"]], [["*:5003"], [], "*:80", ["*"], [80]]),
+        "haproxy_binds": mostly(
+            [["*:80"], ["*:80", ":::80 v6only"], ["127.0.0.1:8000"]], [["*:5003"], [], "*:80", ["*"], [80]]
+        ),
         "haproxy_timeout_queue": mostly(["10s", "500ms", "1m"], ["10", 10, "soon", "", "10s\n", "99999999d"]),
-        "haproxy_trusted_proxies": mostly([[], ["192.0.2.0/24"], ["2001:db8::/32", "192.0.2.7"]], ["192.0.2.0/24", ["proxy one"]]),
+        "haproxy_trusted_proxies": mostly(
+            [[], ["192.0.2.0/24"], ["2001:db8::/32", "192.0.2.7"]], ["192.0.2.0/24", ["proxy one"]]
+        ),
         "haproxy_frontend_extra": mostly([["http-request deny if { path /x }"], []], ["one line", ["a\nb"], [""]]),
     },
 )
@@ -86,14 +99,20 @@ def check(flask_apps, parser, apps, app_servers, some, balancers, addresses, bal
         for app in apps
     }
     rendered = {
-        name: {(server, int(address.rpartition(":")[2])) for server, address in found} for name, found in servers(config).items()
+        name: {(server, int(address.rpartition(":")[2])) for server, address in found}
+        for name, found in servers(config).items()
     }
     assert rendered == expected
 
 
 GOOD_APPS = st.lists(
     st.fixed_dictionaries(
-        {"source": st.just("files/hello"), "wsgi": st.just("app:app"), "instances": st.integers(1, 20), "threads": st.integers(1, 64)},
+        {
+            "source": st.just("files/hello"),
+            "wsgi": st.just("app:app"),
+            "instances": st.integers(1, 20),
+            "threads": st.integers(1, 64),
+        },
         optional={
             "health": st.sampled_from(["/health", "/", "/a/b%20c", "/a;b=c,d", "/~x"]),
             "hostnames": st.lists(st.sampled_from(["a.test", "b.test", "xn--caf-dma.test"]), max_size=2, unique=True),
@@ -116,7 +135,9 @@ def check_good(flask_apps, parser, apps, app_servers, balancers, ipv6):
     assert flask_apps.flask_problems(apps, groups, hostvars) == []
     config = render(flask_apps.flask_backends(apps, groups, hostvars))
     assert parser.words(config) == "", (config, parser.words(config))
-    assert sum(len(found) for found in servers(config).values()) == sum(app["instances"] for app in apps) * len(app_servers)
+    assert sum(len(found) for found in servers(config).values()) == sum(app["instances"] for app in apps) * len(
+        app_servers
+    )
     SEEN["accepted"] += 1
 
 

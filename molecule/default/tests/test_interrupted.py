@@ -28,9 +28,15 @@ MOMENTS = [
 def interrupt(arguments, task, times):
     """Run site.yml and send SIGINT when a task begins for the given time; return whether that moment came."""
     command = ["ansible-playbook", f"--inventory={INVENTORY}", "site.yml", *arguments]
-    environment = os.environ | {"ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"), "PYTHONUNBUFFERED": "1", "ANSIBLE_NOCOLOR": "1"}
+    environment = os.environ | {
+        "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"),
+        "PYTHONUNBUFFERED": "1",
+        "ANSIBLE_NOCOLOR": "1",
+    }
     # A process group of its own, which gets the signal as a whole, as it does from a terminal.
-    process = subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    process = subprocess.Popen(
+        command, cwd=PROJECT, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
     assert process.stdout is not None
     seen = 0
     for line in process.stdout:
@@ -55,7 +61,9 @@ def test_next_run_converges(web, moment):
     converge(*arguments)
     assert f"timeout tunnel {moment + 1}h" in web.check_output("cat /etc/haproxy/haproxy.cfg")
     for number in (1, 2, 3):
-        environment = web.check_output("cat /proc/$(systemctl show --property=MainPID --value flask-hello@%s)/environ", str(number))
+        environment = web.check_output(
+            "cat /proc/$(systemctl show --property=MainPID --value flask-hello@%s)/environ", str(number)
+        )
         assert f"MOMENT={moment}\0" in environment
     if moment == len(MOMENTS) - 1:
         assert changed(converge("--check", *arguments)) == 0
