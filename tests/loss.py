@@ -15,6 +15,7 @@ import argparse
 import http.client
 import itertools
 import json
+import signal
 import sys
 import threading
 import time
@@ -201,6 +202,8 @@ def main() -> int:
         parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value, required=name == "address")
     arguments = vars(parser.parse_args())
     plan = Plan(**arguments)
+    # A shell's background processes are started with SIGINT ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     sent, started = send(plan)
     # The ids of all POSTs go along, for whoever can ask the application which of them it has seen.
     report = asdict(Report.of(sent, plan.seconds, started))
