@@ -37,6 +37,10 @@ up: setup ## A test host with three Flask services behind HAProxy; prints the ad
 deploy: ## Bring the hosts of INVENTORY= (default: the test host) to what the inventory and the source say
 	@ansible-playbook -i $(INVENTORY) site.yml
 
+.PHONY: rollback
+rollback: ## Go back to the previous good deployment, or to DEPLOYMENT=; typed twice, back and forth
+	@ansible-playbook -i $(INVENTORY) playbooks/rollback.yml -e deployment=$(DEPLOYMENT)
+
 .PHONY: down
 down: ## Remove the test host of `make up`
 	@if [ -x $(BIN)/ansible-playbook ]; then ansible-playbook -i inventory/demo molecule/shared/destroy.yml; fi

@@ -22,7 +22,7 @@ ROLE = PROJECT / "roles" / "flask_app"
 PREFIX = "flask_app_"
 
 # Variables of the role that site.yml works out: no user writes them in `flask_apps`.
-HANDED_OVER = frozenset({"address", "allow", "number_base", "force"})
+HANDED_OVER = frozenset({"address", "allow", "balancers", "number_base", "force"})
 # Keys that concern the balancers, not the role.
 ROUTING: dict[str, dict[str, Any]] = {
     "hosts": {"type": "str", "default": "app_servers"},
@@ -162,6 +162,17 @@ def flask_backends(apps: Sequence[App], groups: Groups, hostvars: HostVars) -> l
             }
         )
     return backends
+
+
+def flask_servers(backends: Sequence[Mapping[str, Any]], server: str, host: str) -> list[str]:
+    """Return the servers (`backend/server`) that `server` names (`*`: all) or that are on `host`."""
+    found = []
+    for backend in backends:
+        for one in backend["servers"]:
+            name = f"{backend['name']}/{one['name']}"
+            if server in (name, "*") or (host and one["name"].rpartition("-")[0] == host):
+                found.append(name)
+    return found
 
 
 def haproxy_routes(backends: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
@@ -482,6 +493,7 @@ class FilterModule:
             "flask_app_allow": flask_app_allow,
             "flask_app_instances": flask_app_instances,
             "flask_apps_on": flask_apps_on,
+            "flask_servers": flask_servers,
             "flask_unit_settings": flask_unit_settings,
             "flask_app_address": app_address,
             "flask_backends": flask_backends,

@@ -160,13 +160,26 @@ class App:
         """Remember that a deployment failed, so that it is neither retried silently nor chosen by a rollback."""
         write_file(self.deployments / deployment / BAD, f"{time.strftime('%Y-%m-%d %H:%M:%S %z')}: {reason}\n")
 
+    def history(self) -> list[str]:
+        """Return the deployments that all instances of this host were on, the last one last."""
+        with contextlib.suppress(OSError):
+            return [line.split()[-1] for line in (self.home / "history").read_text().splitlines() if line.strip()]
+        return []
+
+    def remember(self, deployment: str) -> None:
+        """Write a deployment down as live once all instances are on it."""
+        history = self.history()
+        if {self.linked(number) for number in self.numbers()} == {deployment} and history[-1:] != [deployment]:
+            with (self.home / "history").open("a") as file:
+                file.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')} {deployment}\n")
+
     def prune(self, keep: int, current: str) -> None:
         """Remove old deployments, and the releases that no deployment needs any more.
 
         What an instance is on stays, so does `current`, and so do the `keep` youngest good ones and bad ones each:
         among them is the one that a rollback would choose.
         """
-        live = {current, *(self.linked(path.name) for path in self.instances.glob("*"))}
+        live = {current, *self.history()[-2:], *(self.linked(path.name) for path in self.instances.glob("*"))}
         written = {path.parent: path.stat().st_mtime for path in self.deployments.glob("*/deployment.json")}
         youngest = sorted(written, key=lambda path: written[path], reverse=True)
         for group in ([p for p in youngest if not self.bad(p.name)], [p for p in youngest if self.bad(p.name)]):
@@ -208,6 +221,46 @@ def health(address: str, port: int, path: str, timeout: float = 2.0) -> str:
     finally:
         connection.close()
     return "" if status == 200 else f"status {status}"
+
+
+def stale_instances(
+    app: App, deployment: str, instances: list[dict[str, Any]], path: str, environment: dict[str, str]
+) -> list[dict[str, Any]]:
+    """Return the instances that have to be put on the deployment, each with why.
+
+    What counts is what the processes were started with: a file that somebody altered and that nobody has read yet is
+    mended without a restart.
+    """
+    expected = environment | {"APP_DEPLOYMENT": deployment}
+    states = app.unit_states([instance["number"] for instance in instances])
+    stale, ports = [], {}
+    for instance in instances:
+        number, state = instance["number"], states[instance["number"]]
+        running = process_environment(state["MainPID"])
+        ports[number] = running.get("GRANIAN_PORT", "")
+        reason = ""
+        if app.linked(number) != deployment:
+            reason = f"is on {app.linked(number)}" if app.linked(number) else "is new"
+        elif not app.drop_in(number).is_file() or app.drop_in(number).read_text() != app.expected_drop_in(
+            deployment, instance
+        ):
+            reason = "has another drop-in"
+        elif not app.enabled(number):
+            reason = "is not enabled"
+        elif state["ActiveState"] != "active":
+            reason = f"is {state['ActiveState']}"
+        elif running.get("APP_DEPLOYMENT") != deployment or running.get("GRANIAN_PORT") != str(instance["port"]):
+            reason = f"still runs {running.get('APP_DEPLOYMENT')}"
+        elif any(running.get(key) != value for key, value in expected.items()):
+            reason = "was started with another environment"
+        else:
+            reason = health(instance["address"], instance["port"], path)
+        if reason:
+            stale.append(instance | {"reason": reason})
+    # Where ports move up by less than there are instances, the last one has to make room first.
+    held = {running_port: number for number, running_port in ports.items()}
+    rising = any(held.get(str(instance["port"]), 0) > instance["number"] for instance in stale)
+    return stale[::-1] if rising else stale
 
 
 def journal(unit: str, since: float, lines: int = 60) -> str:

@@ -108,12 +108,11 @@ from ansible.module_utils.flask_layout import (
     SYSTEMD,
     App,
     LayoutError,
-    health,
     journal,
-    process_environment,
     quoted,
     read_json,
     run,
+    stale_instances,
     write_file,
 )
 
@@ -130,42 +129,6 @@ def full_environment(app: App, params: dict[str, Any]) -> dict[str, str]:
         "APP_WSGI": params["wsgi"].removesuffix("()"),
     }
     return environment | ours
-
-
-def stale_instances(
-    app: App, deployment: str, params: dict[str, Any], environment: dict[str, str]
-) -> list[dict[str, Any]]:
-    """Return the instances that have to be put on the deployment, each with why.
-
-    What counts is what the processes were started with: a file that somebody altered and that nobody has read yet is
-    mended without a restart.
-    """
-    expected = environment | {"APP_DEPLOYMENT": deployment}
-    states = app.unit_states([instance["number"] for instance in params["instances"]])
-    stale = []
-    for instance in params["instances"]:
-        number, state = instance["number"], states[instance["number"]]
-        running = process_environment(state["MainPID"])
-        reason = ""
-        if app.linked(number) != deployment:
-            reason = f"is on {app.linked(number)}" if app.linked(number) else "is new"
-        elif not app.drop_in(number).is_file() or app.drop_in(number).read_text() != app.expected_drop_in(
-            deployment, instance
-        ):
-            reason = "has another drop-in"
-        elif not app.enabled(number):
-            reason = "is not enabled"
-        elif state["ActiveState"] != "active":
-            reason = f"is {state['ActiveState']}"
-        elif running.get("APP_DEPLOYMENT") != deployment or running.get("GRANIAN_PORT") != str(instance["port"]):
-            reason = f"still runs {running.get('APP_DEPLOYMENT')}"
-        elif any(running.get(key) != value for key, value in expected.items()):
-            reason = "was started with another environment"
-        else:
-            reason = health(instance["address"], instance["port"], params["health"])
-        if reason:
-            stale.append(instance | {"reason": reason})
-    return stale
 
 
 def prove(app: App, deployment: str, instance: dict[str, Any]) -> str:
@@ -249,7 +212,7 @@ def main() -> None:
         units = {SYSTEMD / name: text for name, text in params["units"].items()}
         changed_units = [path for path, text in units.items() if not path.is_file() or path.read_text() != text]
         different = [name for name, (text, mode) in wanted.items() if not same(home / name, text, mode)]
-        stale = stale_instances(app, deployment, params, variables)
+        stale = stale_instances(app, deployment, params["instances"], params["health"], variables)
         result |= {"stale": stale, "changed": bool(different or changed_units), "at_boot": app.at_boot()}
         result["diff"] = [unit_diff(path, units[path]) for path in changed_units]
         result["diff"] += [{"prepared": f"{home / name}: differs; its content is not shown\n"} for name in different]

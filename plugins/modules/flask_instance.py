@@ -27,6 +27,10 @@ options:
   deployment:
     description: Id of the deployment; needed with C(present).
     type: str
+  failed_deployment:
+    description: Id of a deployment to mark bad, from which the instance is put back.
+    type: str
+    default: ""
   address:
     description: Address that the instance listens on.
     type: str
@@ -136,6 +140,7 @@ def main() -> None:
             "number": {"type": "int", "required": True},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "deployment": {"type": "str"},
+            "failed_deployment": {"type": "str", "default": ""},
             "address": {"type": "str", "default": "127.0.0.1"},
             "port": {"type": "int"},
             "host": {"type": "str"},
@@ -148,9 +153,10 @@ def main() -> None:
     )
     params = module.params
     app, number, deployment = App(params["name"]), params["number"], params["deployment"]
+    failed = params["failed_deployment"]
     was = app.linked(number)
     if module.check_mode:
-        module.exit_json(changed=True, was=was)
+        module.exit_json(changed=True, was=was, number=number)
     since = time.time()
     try:
         if params["state"] == "absent":
@@ -161,8 +167,11 @@ def main() -> None:
         put(app, deployment, params)
         problem = wait(app, deployment, params, params["health"], params["timeout"])
         if not problem:
+            if failed:
+                app.mark_bad(failed, f"{app.unit(number)}: the balancers did not find it healthy")
+            app.remember(deployment)
             audit(f"{app.unit(number)}: on deployment {deployment}, was {was}")
-            module.exit_json(changed=True, was=was)
+            module.exit_json(changed=True, was=was, number=number)
         shown = journal(app.unit(number), since)
         app.mark_bad(deployment, f"{app.unit(number)}: {problem}")
         restored = "it was new and is stopped again"

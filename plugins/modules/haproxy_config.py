@@ -13,9 +13,10 @@ description:
   - In check mode the configuration is checked as well, where HAProxy is installed.
 options:
   content:
-    description: The configuration.
+    description: >-
+      The configuration; left out, the one that is there, with the servers that are out by hand (M(haproxy_drained))
+      disabled, and no others.
     type: str
-    required: true
   path:
     description: The file that HAProxy reads.
     type: path
@@ -47,6 +48,10 @@ not_there:
   description: Whether HAProxy is still to be installed, which it is after check mode only.
   returned: always
   type: bool
+pending:
+  description: Whether there is something to do, or was.
+  returned: always
+  type: bool
 restart_needed:
   description: Whether the unit was changed since HAProxy was started.
   returned: always
@@ -63,7 +68,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.flask_layout import journal, run, write_file
-from ansible.module_utils.haproxy_files import foreign
+from ansible.module_utils.haproxy_files import drained, foreign, with_drained
 from ansible.module_utils.haproxy_master import processes
 from ansible.module_utils.listeners import listeners
 
@@ -174,15 +179,16 @@ def main() -> None:
     """Check, replace, reload, prove; go back where the proof fails."""
     module = AnsibleModule(
         argument_spec={
-            "content": {"type": "str", "required": True},
+            "content": {"type": "str"},
             "path": {"type": "path", "default": "/etc/haproxy/haproxy.cfg"},
             "takeover": {"type": "bool", "default": False},
             "restart": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
-    path, content = Path(module.params["path"]), module.params["content"].rstrip("\n") + "\n"
+    path = Path(module.params["path"])
     old = path.read_text() if path.is_file() else None
+    content = with_drained((module.params["content"] or old or "").rstrip("\n"), drained())
     result: dict[str, Any] = {
         "action": "none",
         "restart_needed": False,
@@ -216,7 +222,7 @@ def main() -> None:
     restart = waiting and module.params["restart"]
     result["restart_needed"] = waiting and not restart
     act = result["changed"] or restart or (bool(main_pid()) and not loaded(path))
-    result["changed"] = act
+    result["changed"] = result["pending"] = act
     if module.check_mode or not act:
         module.exit_json(**result)
 

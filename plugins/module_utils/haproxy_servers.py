@@ -1,0 +1,199 @@
+"""Servers of a balancer at run time, in all of its processes (management guide, section 9.3).
+
+After a reload, the old worker goes on serving the connections it has until they end: it has a state of its own for each
+server, which only the master socket reaches (`@!PID command`). What is said to one worker is therefore said to all.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from typing import NamedTuple
+
+from ansible.module_utils.haproxy_master import MASTER_SOCKET, Processes, ask, processes
+
+# Bits of srv_admin_state (management guide, `show servers state`).
+MAINTENANCE = 0x01 | 0x04  # set at run time, or `disabled` in the configuration
+DRAIN = 0x08
+RUNNING = 2  # srv_op_state
+POLL = 0.05  # seconds
+
+
+class HAProxyError(Exception):
+    """HAProxy answered something that it should not have; the message has its words."""
+
+
+class Server(NamedTuple):
+    """A server as one worker sees it."""
+
+    backend: str
+    name: str
+    address: str
+    port: int
+    operational: int
+    admin: int
+
+    @property
+    def by_hand(self) -> bool:
+        """Whether it is out because somebody wants it out: such a drain is not ours to lift."""
+        return bool(self.admin & MAINTENANCE)
+
+    @property
+    def drained(self) -> bool:
+        """Whether it is drained at run time."""
+        return bool(self.admin & DRAIN)
+
+
+def parse_servers(shown: str) -> list[Server]:
+    """Read `show servers state` of HAProxy 2.6 to 3.0 (format version 1). ValueError for anything else."""
+    lines = shown.splitlines()
+    if len(lines) < 2 or lines[0].strip() != "1" or not lines[1].startswith("# "):
+        raise ValueError(f"this is no answer to `show servers state`: {shown[:200]!r}")
+    names = lines[1][2:].split()
+    found = []
+    for line in lines[2:]:
+        fields = dict(zip(names, line.split(), strict=False))
+        if "srv_name" in fields:
+            found.append(
+                Server(
+                    fields["be_name"], fields["srv_name"], fields["srv_addr"], int(fields["srv_port"]),
+                    int(fields["srv_op_state"]), int(fields["srv_admin_state"]),
+                )
+            )  # fmt: skip
+    return found
+
+
+def parse_sessions(shown: str) -> dict[tuple[str, str], int]:
+    """Return {(backend, server): requests in it or waiting for it} of `show stat` (CSV, section 9.1)."""
+    if not shown.startswith("# "):
+        raise ValueError(f"this is no answer to `show stat`: {shown[:200]!r}")
+    rows = csv.DictReader(io.StringIO(shown[2:]))
+    return {
+        (row["pxname"], row["svname"]): int(row["scur"] or 0) + int(row["qcur"] or 0) for row in rows if row["pxname"]
+    }
+
+
+class Balancer:
+    """The HAProxy of this host, through its master socket."""
+
+    def __init__(self, path: str = MASTER_SOCKET) -> None:
+        self.path = path
+
+    def processes(self) -> Processes:
+        """Return the workers; the master may be silent for a moment, as during a reload."""
+        end = time.monotonic() + 5
+        while True:
+            try:
+                return processes(self.path)
+            except (OSError, ValueError) as error:
+                if time.monotonic() > end:
+                    raise HAProxyError(f"HAProxy's master does not answer on {self.path}: {error}") from error
+                time.sleep(POLL)
+
+    def servers(self, worker: int) -> dict[tuple[str, str], Server]:
+        """Return the servers of a worker by (backend, server); none for a worker that has ended."""
+        try:
+            found = parse_servers(ask(f"@!{worker} show servers state", self.path))
+        except (OSError, ValueError) as error:
+            if self._ended(worker):
+                return {}
+            raise HAProxyError(f"HAProxy's worker {worker} does not say which servers it has: {error}") from error
+        return {(server.backend, server.name): server for server in found}
+
+    def sessions(self, worker: int, key: tuple[str, str]) -> int:
+        """Return how many requests a worker has in a server, or waiting for it."""
+        try:
+            return parse_sessions(ask(f"@!{worker} show stat -1 4 -1", self.path)).get(key, 0)
+        except (OSError, ValueError) as error:
+            if self._ended(worker):
+                return 0
+            raise HAProxyError(f"HAProxy's worker {worker} does not say what it is doing: {error}") from error
+
+    def set(self, worker: int, key: tuple[str, str], what: str) -> None:
+        """Give a worker a `set server` command, which is silent where it was obeyed."""
+        command = f"set server {key[0]}/{key[1]} {what}"
+        try:
+            answer = ask(f"@!{worker} {command}", self.path).strip()
+        except OSError as error:
+            answer = str(error)
+        # A change of address is answered with a sentence, not with silence.
+        if (
+            answer
+            and not answer.startswith(("IP changed", "no need to change", "port changed"))
+            and not self._ended(worker)
+        ):
+            raise HAProxyError(f"HAProxy answered `{command}` with: {answer}")
+
+    def _ended(self, worker: int) -> bool:
+        now = self.processes()
+        return worker not in (*now.workers, *now.old_workers)
+
+    def drain(self, key: tuple[str, str], timeout: float) -> tuple[str, int]:
+        """Take a server out in all workers and wait until it holds no request.
+
+        Returns (what it was: `absent`, `by hand`, `drained` or `ready`; requests left after `timeout` seconds).
+        """
+        now = self.processes()
+        known = {worker: self.servers(worker).get(key) for worker in (*now.workers, *now.old_workers)}
+        current = next((known[worker] for worker in now.workers), None)
+        for worker, server in known.items():
+            if server and not server.by_hand:
+                self.set(worker, key, "state drain")
+        end = time.monotonic() + timeout
+        while (left := sum(self.sessions(worker, key) for worker in known)) and time.monotonic() < end:
+            time.sleep(POLL)
+        if current is None:
+            return "absent", left
+        return "by hand" if current.by_hand else "drained" if current.drained else "ready", left
+
+    def admit(self, key: tuple[str, str], address: str, port: int, timeout: float, by_hand: bool = False) -> str:
+        """Put a server back once the balancer's own checks have found it healthy; return what it was.
+
+        Without `health down` first, a server that leaves maintenance or drain counts as healthy until a check says
+        otherwise, and would get requests on trust. One that is out by hand stays out unless `by_hand`.
+        """
+        now = self.processes()
+        was = "absent"
+        for worker in now.workers:
+            server = self.servers(worker).get(key)
+            if server is None:
+                continue
+            was = "by hand" if server.by_hand else "drained" if server.drained else "ready"
+            if server.by_hand and not by_hand:
+                continue
+            if address and (server.address, server.port) != (address, port):
+                self.set(worker, key, f"addr {address} port {port}")
+            self.set(worker, key, "state drain")
+            self.set(worker, key, "health down")
+            self._wait_for_checks(worker, key, timeout)
+            self.set(worker, key, "state ready")
+        # An old worker no longer checks anything; what the new one has proven holds for it too.
+        for worker in now.old_workers:
+            server = self.servers(worker).get(key)
+            if server and not server.by_hand:
+                if address and (server.address, server.port) != (address, port):
+                    self.set(worker, key, f"addr {address} port {port}")
+                self.set(worker, key, "state ready")
+        return was
+
+    def _wait_for_checks(self, worker: int, key: tuple[str, str], timeout: float) -> None:
+        end = time.monotonic() + timeout
+        while True:
+            server = self.servers(worker).get(key)
+            if server is None or server.operational == RUNNING:
+                return
+            if time.monotonic() > end:
+                rows = csv.DictReader(io.StringIO(ask(f"@!{worker} show stat -1 4 -1", self.path)[2:]))
+                last = next(
+                    (
+                        f"{r['check_status']} {r['check_code']} {r['last_chk']}"
+                        for r in rows
+                        if (r["pxname"], r["svname"]) == key
+                    ),
+                    "",
+                )
+                raise HAProxyError(
+                    f"the checks of HAProxy have not found {'/'.join(key)} healthy within {timeout:g} s: {last.strip()}"
+                )
+            time.sleep(POLL)
