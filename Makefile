@@ -9,7 +9,7 @@ HTTP_PORT ?= 8080
 DEBIAN ?= 12
 export HTTP_PORT DEBIAN
 # The longest first.
-SCENARIOS := debian13 default local refusals
+SCENARIOS := loss debian13 default refusals local
 BIN := $(CURDIR)/.venv/bin
 export PATH := $(BIN):$(PATH)
 # Molecule and Ansible name their temporary folders after the project's; two clones must not share them.
@@ -65,6 +65,16 @@ test: lint unit ## Everything: lint, unit and property tests, every Molecule sce
 .PHONY: $(addprefix scenario-,$(SCENARIOS))
 $(addprefix scenario-,$(SCENARIOS)): scenario-%: setup
 	@molecule test --scenario-name $* 2>&1 | sed --unbuffered 's/^/$* | /'
+
+RUNS ?= 5
+.PHONY: test-loss
+test-loss: setup ## The scenario loss on Debian 12 and 13, RUNS= times (5); writes docs/loss.md
+	@for run in $$(seq $(RUNS)); do
+	  for debian in 13 12; do
+	    echo "run $$run of $(RUNS) on Debian $$debian"
+	    DEBIAN=$$debian LOSS_TABLE=$(CURDIR)/docs/loss.md molecule test --scenario-name loss
+	  done
+	done
 
 .PHONY: docs
 docs: ## Write docs/variables.md anew from the roles' argument specs

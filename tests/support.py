@@ -107,7 +107,7 @@ class Load:
     The load ends when its seconds are over or, earlier, when the block does.
     """
 
-    def __init__(self, of: str, seconds: float = 60.0, **plan: Any) -> None:
+    def __init__(self, of: str, seconds: float = 240.0, **plan: Any) -> None:
         self.of, self.seconds = of, seconds
         options = {"address": address_of(of), "host": "probe.test", "seconds": seconds} | plan
         self.arguments = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
@@ -126,11 +126,15 @@ class Load:
         self.process.stdin.close()
         self.process.stdin = None
         time.sleep(1.5)
+        self.began = time.monotonic()
         return self
 
     def __exit__(self, *error: object) -> None:
         """Let the load end, and account for it."""
-        # Ten more seconds of load would only make a test slower; SIGINT has the client report what it has.
+        self.took = time.monotonic() - self.began
+        # What comes late counts as well.
+        time.sleep(0.5)
+        # SIGINT has the client report what it has.
         host(hosts_of("clients")[0]).check_output("pkill --signal INT --full '[p]ython3 - --address'")
         output, errors = self.process.communicate(timeout=self.seconds + 60)
         if error[0] is None:

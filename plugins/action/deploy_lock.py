@@ -71,7 +71,7 @@ class ActionModule(ActionBase):
             result |= {
                 "failed": True,
                 "msg": f"{other['who']} (pid {other['pid']}, {other.get('what', '')}) has been deploying since "
-                f"{other['since']}; nothing was changed. Fix: wait until that has ended; if it is gone for good, lift its lock with "
-                f"`sudo rm /run/flask-deploy.lock` on {host}.",
+                f"{other['since']}; nothing was changed. Fix: wait until that has ended; if it is gone for good, "
+                f"lift its lock with `sudo rm /run/flask-deploy.lock` on {host}.",
             }
         return result

@@ -48,6 +48,10 @@ not_there:
   description: Whether HAProxy is still to be installed, which it is after check mode only.
   returned: always
   type: bool
+left_out:
+  description: Servers, C(backend/server), that are drained at run time, as only an interrupted deploy leaves them.
+  returned: always
+  type: list
 pending:
   description: Whether there is something to do, or was.
   returned: always
@@ -69,14 +73,16 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.flask_layout import journal, run, write_file
 from ansible.module_utils.haproxy_files import drained, foreign, with_drained
-from ansible.module_utils.haproxy_master import processes
+from ansible.module_utils.haproxy_master import MASTER_SOCKET, processes
+from ansible.module_utils.haproxy_servers import Balancer
 from ansible.module_utils.listeners import listeners
 
 HAPROXY = "/usr/sbin/haproxy"
 SERVICE = "haproxy.service"
 DROP_INS = Path("/etc/systemd/system/haproxy.service.d")
 # HAProxy tries a clashing bind again for 2 to 3 seconds before it gives up; 2.6 refuses and 3.0 is silent meanwhile.
-PROOF = 10.0
+PROOF = 15.0
+SETTLED = 5.0
 
 
 def parser_words(content: str, folder: Path) -> str:
@@ -123,6 +129,19 @@ def main_pid() -> int:
     return int(state["MainPID"]) if state["ActiveState"] in ("active", "reloading") else 0
 
 
+def left_out() -> list[str]:
+    """Return the servers that are drained at run time."""
+    if not main_pid() or not Path(MASTER_SOCKET).exists():
+        return []
+    balancer = Balancer()
+    return [
+        f"{server.backend}/{server.name}"
+        for worker in balancer.processes().workers
+        for server in balancer.servers(worker).values()
+        if server.drained and not server.by_hand
+    ]
+
+
 def loaded(path: Path) -> bool:
     """Say whether the running worker was started after the file was written: a run may end between the two."""
     try:
@@ -142,7 +161,8 @@ def apply(restart: bool) -> tuple[str, str]:
     """Start, restart or reload, and return (what was done, what went wrong). A reload is proven by the master."""
     if not main_pid():
         verb, before = "start", ()
-    elif restart:
+    elif restart or not Path(MASTER_SOCKET).exists():
+        # A HAProxy that was started before our drop-in has its socket elsewhere; nobody could prove its reload.
         verb, before = "restart", ()
     else:
         verb = "reload"
@@ -157,7 +177,7 @@ def apply(restart: bool) -> tuple[str, str]:
     done = subprocess.run(["systemctl", verb, SERVICE], capture_output=True, text=True, check=False)
     action = {"start": "started", "restart": "restarted", "reload": "reloaded"}[verb]
     problem = done.stderr.strip() if done.returncode else "the master process did not answer"
-    end = time.monotonic() + (0 if done.returncode else PROOF)
+    end, failed = time.monotonic() + (0 if done.returncode else PROOF), False
     while time.monotonic() < end:
         try:
             now = processes()
@@ -166,10 +186,12 @@ def apply(restart: bool) -> tuple[str, str]:
         else:
             if now.workers and not now.failed and not set(now.workers) & set(before):
                 return action, ""
-            if now.failed:
-                problem = "HAProxy could not load it and went on with the old one"
-                break
-            problem = "no new worker was started"
+            if now.failed and not failed:
+                # 2.6 counts a reload as failed from its beginning until it has succeeded, so this is no verdict yet.
+                failed, end = True, min(end, time.monotonic() + SETTLED)
+            problem = (
+                "HAProxy could not load it and went on with the old one" if failed else "no new worker was started"
+            )
         time.sleep(0.1)
     said = [line for line in journal(SERVICE, since).splitlines() if re.search(r"\[(ALERT|WARNING)\]", line)]
     return action, "\n".join([problem, *said])
@@ -195,6 +217,8 @@ def main() -> None:
         "changed": content != old,
         "at_boot": False,
         "not_there": False,
+        "pending": True,
+        "left_out": left_out(),
     }
     if result["changed"]:
         result["diff"] = {"before": old or "", "after": content, "before_header": str(path), "after_header": str(path)}

@@ -1,0 +1,87 @@
+"""The table of losses: printed at the end and, where LOSS_TABLE names a file, written there."""
+
+import datetime
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.support import Load, host, hosts_of
+
+ROWS: list[list[str]] = []
+HEAD = ["event", "sent", "failed", "POSTs lost", "POSTs doubled", "longest gap", "99 % within", "seconds"]
+
+
+@pytest.fixture(scope="session")
+def web():
+    """Return the connection to the host that runs the services."""
+    return host(hosts_of("app_servers")[0])
+
+
+@pytest.fixture
+def account():
+    """Return a function that enters a load into the table under the name of what happened."""
+
+    def enter(event: str, load: Load, note: str = "") -> None:
+        found = load.report
+        causes = ", ".join(f"{count} {cause}" for cause, count in found.causes.items())
+        failed = f"{found.failed}" + (f" ({causes}{'; ' if note else ''}{note})" if causes or note else "")
+        row = [
+            event,
+            found.sent,
+            failed,
+            found.lost,
+            found.doubled,
+            f"{found.longest_gap:.2f} s",
+            f"{found.p99 * 1000:.0f} ms",
+            f"{load.took:.0f}",
+        ]
+        ROWS.append([str(cell) for cell in row])
+        assert found.rate >= 100, f"this was no load: {found}"
+
+    return enter
+
+
+def versions() -> str:
+    """Return what the table was made with."""
+    web = host(hosts_of("app_servers")[0])
+    debian = web.check_output("cat /etc/debian_version")
+    haproxy = web.check_output("haproxy -v").split()[2]
+    systemd = web.check_output("systemctl --version").split()[1]
+    granian = web.check_output("ls /opt/flask/probe/releases/*/lib | grep -o 'granian-[0-9.]*[0-9]' | head -n 1")
+    return f"Debian {debian}, HAProxy {haproxy}, systemd {systemd}, {granian}"
+
+
+def pytest_terminal_summary(terminalreporter):
+    if not ROWS:
+        return
+    widths = [max(len(row[column]) for row in [HEAD, *ROWS]) for column in range(len(HEAD))]
+    terminalreporter.write_sep("=", "what was lost")
+    for row in [HEAD, *ROWS]:
+        terminalreporter.write_line(
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        )
+    if target := os.environ.get("LOSS_TABLE"):
+        lines = ["| " + " | ".join(row) + " |" for row in [HEAD, ["---"] * len(HEAD), *ROWS]]
+        head = (
+            "# What is lost when\n\n"
+            f"Made by `make test-loss` on {datetime.date.today().isoformat()} with {versions()}.\n"
+            "A client on another host sends 200 requests a second, half of them on connections that it keeps and half on new\n"
+            "ones, GET and POST in turn, one in twenty taking 0.3 s, and tries nothing again. What HAProxy tries again is\n"
+            "not seen as failed; a POST is never tried again once it reached an instance.\n\n"
+        )
+        Path(target).write_text(head + "\n".join(lines) + "\n")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):  # noqa: ARG001
+    report = yield
+    if report.when == "call" and report.failed:
+        for name in hosts_of("app_servers"):
+            shown = (
+                host(name)
+                .run("journalctl --no-pager --lines=40 --unit='flask-*' --unit=haproxy.service | grep -v ' 200 '")
+                .stdout
+            )
+            report.sections.append((f"journal of {name}", shown))
+    return report

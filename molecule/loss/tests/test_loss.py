@@ -1,0 +1,430 @@
+"""Budgets of loss: what may fail while something happens, most of the time nothing."""
+
+import csv
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+
+from tests.support import (
+    INVENTORY,
+    PROJECT,
+    Load,
+    apps,
+    changed,
+    converge,
+    eventually,
+    hosts_of,
+    playbook,
+    refused,
+    variables,
+)
+
+WEB = hosts_of("app_servers")[0]
+PROBE = PROJECT / "molecule" / "shared" / "probe"
+
+
+@pytest.fixture(autouse=True)
+def calm(web):
+    """Have all instances in rotation before each test, on what the inventory says."""
+    yield
+    if set(in_rotation(web)) != {"probe/web-1", "probe/web-2", "probe/web-3"}:
+        converge()
+
+
+def statistics(web):
+    """Return {server: row} of the probe's backend, from HAProxy's statistics."""
+    rows = csv.DictReader(
+        io.StringIO(web.check_output("curl --silent --fail 'http://127.0.0.1:8404/;csv'").removeprefix("# "))
+    )
+    return {row["svname"]: row for row in rows if row["pxname"] == "probe"}
+
+
+def in_rotation(web):
+    return [
+        f"probe/{name}"
+        for name, row in statistics(web).items()
+        if name.startswith("web-") and row["status"].startswith("UP")
+    ]
+
+
+def tried_again(web):
+    """Return how often HAProxy has tried again or elsewhere."""
+    return sum(
+        int(row["wretr"] or 0) + int(row["wredis"] or 0)
+        for name, row in statistics(web).items()
+        if name.startswith("web-")
+    )
+
+
+def copy_of_probe(tmp_path, text=""):
+    """Return a copy of the probe with some code before its own, which makes it a new release."""
+    source = tmp_path / f"probe-{time.monotonic_ns()}"
+    shutil.copytree(PROBE, source, symlinks=False)
+    (source / "app.py").write_text(
+        f"# {time.time()}\n" + text + (PROBE / "app.py").read_text().replace("from __future__", "#")
+    )
+    return str(source)
+
+
+def nothing_lost(load):
+    found = load.report
+    assert (found.failed, found.lost, found.doubled) == (0, 0, 0), found
+
+
+def running(web, number):
+    """Return the environment of the process that is an instance."""
+    shown = web.check_output(
+        "cat /proc/$(systemctl show --property=MainPID --value flask-probe@%s)/environ", str(number)
+    )
+    return dict(entry.split("=", 1) for entry in shown.split("\0") if "=" in entry)
+
+
+def test_twenty_reloads(web, account):
+    with Load(WEB) as load:
+        for _ in range(20):
+            web.check_output("systemctl reload haproxy.service")
+            time.sleep(0.4)
+    account("20 reloads of HAProxy", load)
+    nothing_lost(load)
+
+
+@pytest.mark.parametrize("what", ["code", "environment"])
+def test_deploy(web, account, tmp_path, what):
+    change = {"source": copy_of_probe(tmp_path)} if what == "code" else {"environment": {"COLOUR": "blue"}}
+    before, releases = tried_again(web), running(web, 1)["APP_DEPLOYMENT"]
+    with Load(WEB) as load:
+        converge(*variables(flask_apps=apps(**change)))
+    account(f"deploy of changed {what}", load)
+    nothing_lost(load)
+    assert tried_again(web) == before
+    assert load.report.longest_gap <= 0.5
+    assert len({running(web, number)["APP_DEPLOYMENT"] for number in (1, 2, 3)} | {releases}) == 2
+    # An instance was never sent a request without a thread for it, nor was one left out.
+    assert set(load.report.servers) == {"web-1", "web-2", "web-3"}
+
+
+def test_rollback_back_and_forth(web, account, tmp_path):
+    converge(*variables(flask_apps=apps(environment={"COLOUR": "red"})))
+    red = running(web, 1)
+    converge(*variables(flask_apps=apps(environment={"COLOUR": "green"}, source=copy_of_probe(tmp_path), threads=6)))
+    green = running(web, 1)
+    assert (red["COLOUR"], green["COLOUR"]) == ("red", "green")
+    before = tried_again(web)
+    with Load(WEB) as load:
+        done = playbook(name="playbooks/rollback.yml")
+    account("rollback", load)
+    assert done.returncode == 0
+    assert f"probe: {red['APP_DEPLOYMENT']} (release {red['APP_RELEASE']}) is live" in " ".join(done.stdout.split())
+    nothing_lost(load)
+    assert tried_again(web) == before
+    assert load.report.longest_gap <= 0.5
+    # Code, environment and settings.
+    for number in (1, 2, 3):
+        now = running(web, number)
+        assert [now[key] for key in ("COLOUR", "APP_RELEASE", "GRANIAN_BLOCKING_THREADS")] == [
+            "red",
+            red["APP_RELEASE"],
+            "5",
+        ]
+    # A deployment that fails is marked, and neither direction ever goes there.
+    refused(
+        playbook(*variables(flask_apps=apps(environment={"X": "1"}, health="/nowhere", start_timeout=3))),
+        "not healthy after 3 s",
+    )
+    for expected in (green, red):
+        assert playbook(name="playbooks/rollback.yml").returncode == 0
+        assert {running(web, number)["APP_DEPLOYMENT"] for number in (1, 2, 3)} == {expected["APP_DEPLOYMENT"]}
+    refused(
+        playbook("--extra-vars", "deployment=0000", name="playbooks/rollback.yml"),
+        "probe has no deployment 0000 here. Fix: one of",
+    )
+
+
+def test_drain_by_hand(web, account):
+    before = tried_again(web)
+    with Load(WEB) as load:
+        assert playbook("--extra-vars", "server=probe/web-2", name="playbooks/drain.yml").returncode == 0
+        assert set(in_rotation(web)) == {"probe/web-1", "probe/web-3"}
+        # It stays out through a reload, a crash of HAProxy's worker is the same, and a run.
+        web.check_output("systemctl reload haproxy.service")
+        converge(*variables(flask_apps=apps(environment={"COLOUR": "drained"})))
+        assert set(in_rotation(web)) == {"probe/web-1", "probe/web-3"}
+        assert running(web, 2)["COLOUR"] == "drained"
+        done = playbook("--extra-vars", "server=probe/web-2 lift=true", name="playbooks/drain.yml")
+        assert done.returncode == 0
+        assert set(in_rotation(web)) == {"probe/web-1", "probe/web-2", "probe/web-3"}
+    account("drain by hand, deploy, back in by hand", load)
+    nothing_lost(load)
+    assert load.report.longest_gap <= 0.5
+    assert tried_again(web) <= before
+    refused(
+        playbook("--extra-vars", "server=probe/web-9", name="playbooks/drain.yml"),
+        "No server is probe/web-9",
+        "probe/web-3",
+    )
+
+
+def test_scale(web, account):
+    with Load(WEB) as load:
+        converge(*variables(flask_apps=apps(instances=5)))
+        assert len(in_rotation(web)) == 5
+        converge(*variables(flask_apps=apps(instances=2)))
+        assert len(in_rotation(web)) == 2
+    account("from 3 instances to 5, to 2", load)
+    nothing_lost(load)
+    assert {"web-4", "web-5"} <= set(load.report.servers)
+    assert web.run("systemctl is-active flask-probe@3.service").stdout.strip() == "inactive"
+    converge()
+
+
+@pytest.mark.parametrize("port", [7001, 6002], ids=["elsewhere", "by one"])
+def test_changed_port(web, account, port):
+    with Load(WEB) as load:
+        converge(*variables(flask_apps=apps(port=port)))
+    account(f"ports from 6001 to {port}", load)
+    nothing_lost(load)
+    assert web.run("curl --silent --fail http://127.0.0.1:%s/health", str(port + 2)).rc == 0
+    converge()
+    assert web.run("curl --silent --fail http://127.0.0.1:6001/health").rc == 0
+
+
+BAD = {
+    "crashes at import": ("raise RuntimeError('not today')\n", {}, ["cannot be imported", "RuntimeError: not today"]),
+    "is not healthy": (
+        "",
+        {"health": "/nowhere", "start_timeout": 3},
+        ["not healthy after 3 s: /nowhere gives status 404", "back on"],
+    ),
+    "exits when it is started": (
+        "import os, sys\nif 'wsgi_check' not in sys.orig_argv:\n    print('no, thanks', flush=True)\n    os._exit(3)\n",
+        {"start_timeout": 20},
+        ["exits as soon as it is started", "no, thanks", "back on"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("code", "change", "words"), BAD.values(), ids=BAD)
+def test_bad_release(web, account, tmp_path, request, code, change, words):
+    before = {number: running(web, number)["APP_DEPLOYMENT"] for number in (1, 2, 3)}
+    arguments = variables(flask_apps=apps(source=copy_of_probe(tmp_path, code), **change))
+    with Load(WEB) as load:
+        refused(playbook(*arguments), *words)
+    account(f"new release {request.node.callspec.id}", load)
+    nothing_lost(load)
+    assert {number: running(web, number)["APP_DEPLOYMENT"] for number in (1, 2, 3)} == before
+    assert len(in_rotation(web)) == 3
+    refused(playbook(*arguments), "was marked bad", "-e flask_app_force=true")
+
+
+def test_slow_start(account, tmp_path):
+    source = copy_of_probe(tmp_path, "import time\ntime.sleep(20)\n")
+    with Load(WEB) as load:
+        converge(*variables(flask_apps=apps(source=source)))
+    account("new release takes 20 s to start", load)
+    nothing_lost(load)
+    converge()
+
+
+def test_long_requests(web, account):
+    """As many requests of 6 seconds as there are instances, and then as many as there are threads."""
+    down = {name: int(row["chkdown"]) for name, row in statistics(web).items() if name.startswith("web-")}
+    with Load(WEB) as load:
+        long = [subprocess.Popen(client_command("6"), stdout=subprocess.PIPE, text=True) for _ in range(3)]
+        assert [process.communicate(timeout=60)[0] for process in long] == ["204"] * 3
+    account("3 requests of 6 s at once", load)
+    nothing_lost(load)
+    long = [subprocess.Popen(client_command("6"), stdout=subprocess.PIPE, text=True) for _ in range(12)]
+    assert [process.communicate(timeout=60)[0] for process in long] == ["204"] * 12
+    assert {name: int(row["chkdown"]) for name, row in statistics(web).items() if name.startswith("web-")} == down
+
+
+def client_command(seconds):
+    """Return a command that asks for an answer after some seconds and prints its status."""
+    from tests.support import address_of, ssh_command
+
+    url = f"http://{address_of(WEB)}/sleep/{seconds}.0"
+    return [
+        *ssh_command(hosts_of("clients")[0]),
+        f"curl --silent --output /dev/null --max-time 30 --write-out '%{{http_code}}' {url}",
+    ]
+
+
+def kill_and_wait(web, number):
+    """Kill an instance and wait until another process serves in its place: one at a time is what is claimed."""
+    down = int(statistics(web)[f"web-{number}"]["chkdown"])
+    web.check_output("systemctl kill --signal=KILL flask-probe@%s.service", str(number))
+    health = f"curl --silent --fail http://127.0.0.1:{6000 + number}/health"
+    eventually(lambda: web.run(health).rc == 0, what="the instance answering again")
+
+    def back():
+        # It is quicker than HAProxy's checks at times; then nobody has to bring it back.
+        row = statistics(web)[f"web-{number}"]
+        return row["status"] == "UP" and (int(row["chkdown"]) > down or time.monotonic() > began + 2)
+
+    began = time.monotonic()
+    eventually(back, what="the instance back in the rotation")
+
+
+def test_killed_instances(web, account):
+    with Load(WEB) as load:
+        for count in range(10):
+            number = count % 3 + 1
+            kill_and_wait(web, number)
+    account("SIGKILL of an instance, ten times", load)
+    found = load.report
+    assert found.failed_by_method.get("GET", 0) == 0, found
+    # What an instance held when it died is lost, and a POST is not tried again; 4 is what it may hold.
+    assert found.failed_by_method.get("POST", 0) <= 10 * 4, found
+    assert found.doubled == 0
+    assert found.lost == 0
+
+
+def test_hung_instance(web, account):
+    with Load(WEB) as load:
+        web.check_output("systemctl kill --signal=STOP flask-probe@2.service")
+        began = time.monotonic()
+        eventually(lambda: len(in_rotation(web)) == 2, what="the hung instance out of the rotation")
+        out = time.monotonic() - began
+        time.sleep(max(0.0, 20 - (time.monotonic() - began)))
+        web.check_output("systemctl kill --signal=CONT flask-probe@2.service")
+        eventually(lambda: len(in_rotation(web)) == 3, what="the instance back in the rotation")
+    account("an instance hangs for 20 s", load, f"out after {out:.1f} s")
+    found = load.report
+    assert found.failed <= 4, found
+    assert found.doubled == 0
+    # What the client sees: nobody waits for the hung instance later than 3 seconds after it hung.
+    waited = [failure["at"] for failure in found.failures]
+    assert not waited or max(waited) - min(waited) <= 3.0
+
+
+def test_instance_that_keeps_exiting(web, account):
+    loop = "for i in $(seq 30); do systemctl kill --signal=KILL flask-probe@3.service; sleep 2; done"
+    with Load(WEB) as load:
+        web.check_output(f"timeout 90 sh -c '{loop}'")
+        eventually(lambda: len(in_rotation(web)) == 3, within=60, what="the instance back in the rotation")
+    account("an instance exits every 2 s for a minute", load)
+    found = load.report
+    assert found.failed_by_method.get("GET", 0) == 0, found
+    assert found.doubled == 0
+    assert web.service("flask-probe@3.service").is_running
+
+
+def test_control_node_killed(web, account, tmp_path):
+    arguments = variables(flask_apps=apps(source=copy_of_probe(tmp_path)))
+    assert playbook("--extra-vars", "server=probe/web-3", name="playbooks/drain.yml").returncode == 0
+    with Load(WEB) as load:
+        environment = os.environ | {
+            "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"),
+            "PYTHONUNBUFFERED": "1",
+            "ANSIBLE_NOCOLOR": "1",
+        }
+        process = subprocess.Popen(
+            ["ansible-playbook", f"--inventory={INVENTORY}", "site.yml", *arguments],
+            cwd=PROJECT, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True,
+        )  # fmt: skip
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("TASK [") and "Put the instance on the deployment" in line:
+                break
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(timeout=20)
+        time.sleep(3)
+        converge(*arguments)
+        assert changed(converge("--check", *arguments)) == 0
+        # What the dead run drained is back, what was drained by hand is not.
+        assert set(in_rotation(web)) == {"probe/web-1", "probe/web-2"}
+        assert playbook("--extra-vars", "server=probe/web-3 lift=true", name="playbooks/drain.yml").returncode == 0
+    account("control node killed in a rollout, run again", load)
+    nothing_lost(load)
+    assert len({running(web, number)["APP_DEPLOYMENT"] for number in (1, 2, 3)}) == 1
+
+
+def test_second_deploy_is_told_who_is_first(web, account, tmp_path):
+    arguments = variables(flask_apps=apps(source=copy_of_probe(tmp_path)))
+    outcomes = []
+    with Load(WEB) as load:
+        first = threading.Thread(target=lambda: outcomes.append(playbook(*arguments)))
+        first.start()
+        eventually(lambda: web.file("/run/flask-deploy.lock").exists, what="the lock of the first deploy")
+        second = playbook(*arguments)
+        first.join()
+    account("two deploys at once", load)
+    assert outcomes[0].returncode == 0
+    refused(second, "has been deploying since", "nothing was changed", "sudo rm /run/flask-deploy.lock")
+    nothing_lost(load)
+    # A lock of another control node that is gone is lifted as the message says.
+    other = json.dumps(
+        {"who": "anna@elsewhere", "pid": 7, "since": "2026-01-01", "machine": "elsewhere", "token": "elsewhere/7/7"}
+    )
+    web.check_output("echo %s > /run/flask-deploy.lock", other)
+    refused(playbook(), "anna@elsewhere (pid 7", "since 2026-01-01")
+    web.check_output("rm /run/flask-deploy.lock")
+    converge()
+
+
+def test_full_disk(web, account, tmp_path):
+    """The disk fills up while a release is unpacked."""
+    before = {number: running(web, number)["APP_DEPLOYMENT"] for number in (1, 2, 3)}
+    releases = set(web.check_output("ls /opt/flask/probe/releases").split())
+    # A disk of its own, which something fills as soon as the release begins to arrive.
+    web.check_output(
+        "cp --archive /opt/flask /root/flask && mount -t tmpfs -o size=700M tmpfs /opt/flask && "
+        "cp --archive /root/flask/. /opt/flask/ && chmod 755 /opt/flask"
+    )
+    fill = (
+        "for i in $(seq 6000); do ls -d /opt/flask/probe/releases/.incoming-* 2>/dev/null && break; sleep 0.01; done; "
+        "dd if=/dev/zero of=/opt/flask/filler bs=1M 2>/dev/null"
+    )
+    web.check_output("systemd-run --quiet --unit=filler --collect sh -c %s", fill)
+    try:
+        with Load(WEB) as load:
+            done = playbook(*variables(flask_apps=apps(source=copy_of_probe(tmp_path))))
+            output = refused(done, "No space left on device")
+            assert "What runs is untouched" in output or "No instance was touched" in output
+        account("disk full while a release is copied", load)
+        nothing_lost(load)
+        # Nothing half-unpacked stays; the release may have been complete before the disk was full.
+        left = set(web.check_output("ls -A /opt/flask/probe/releases").split())
+        assert releases <= left
+        assert not [name for name in left if name.startswith(".")]
+    finally:
+        web.check_output("systemctl stop filler.service 2>/dev/null; umount --lazy /opt/flask; rm -r /root/flask")
+    assert {number: running(web, number)["APP_DEPLOYMENT"] for number in (1, 2, 3)} == before
+    converge()
+
+
+def test_killed_worker_of_haproxy(web, account):
+    with Load(WEB) as load:
+        worker = web.check_output(
+            "pgrep --parent $(systemctl show --property=MainPID --value haproxy.service)"
+        ).split()[0]
+        web.check_output("kill -KILL %s", worker)
+        time.sleep(3)
+    account("HAProxy's worker killed", load)
+    found = load.report
+    assert found.longest_gap <= 1.0, found
+    assert (found.lost, found.doubled) == (0, 0)
+    assert len(eventually(lambda: in_rotation(web), what="HAProxy back")) == 3
+
+
+def test_reinstalled_package(web, account):
+    with Load(WEB) as load:
+        before = web.check_output("systemctl show --property=MainPID haproxy.service")
+        web.check_output("DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --reinstall haproxy >/dev/null 2>&1")
+        time.sleep(2)
+    now = web.check_output("systemctl show --property=MainPID haproxy.service")
+    account(
+        "HAProxy's package reinstalled",
+        load,
+        "reloaded by the package" if now == before else "restarted by the package",
+    )
+    found = load.report
+    assert (found.lost, found.doubled) == (0, 0)
+    assert len(in_rotation(web)) == 3
