@@ -22,7 +22,7 @@ ROLE = PROJECT / "roles" / "flask_app"
 PREFIX = "flask_app_"
 
 # Variables of the role that site.yml works out: no user writes them in `flask_apps`.
-HANDED_OVER = frozenset({"address", "allow", "balancers", "number_base", "force"})
+HANDED_OVER = frozenset({"address", "allow", "balancers", "deployment", "number_base", "force"})
 # Keys that concern the balancers, not the role.
 ROUTING: dict[str, dict[str, Any]] = {
     "hosts": {"type": "str", "default": "app_servers"},
