@@ -24,6 +24,7 @@ def test_defaults_and_specs_name_the_same_variables(role):
     options = read(role, "meta/argument_specs.yml")["argument_specs"]["main"]["options"]
     defaults = read(role, "defaults/main.yml")
     assert set(defaults) == {name for name, option in options.items() if not option.get("required")}
+    assert {name: option["default"] for name, option in options.items() if not option.get("required")} == defaults
     assert len(options) <= 25
     assert all(name.startswith(f"{role}_") for name in options)
     kinds = {"str": str, "int": int, "bool": bool, "list": list, "dict": dict}
