@@ -263,12 +263,15 @@ def stale_instances(
     return stale[::-1] if rising else stale
 
 
-def journal(unit: str, since: float, lines: int = 60) -> str:
-    """Return what a unit wrote to the journal since a time (seconds of the epoch)."""
-    window = (f"--since=@{since:.3f}", f"--lines={lines}")
-    return run(
-        "journalctl", f"--unit={unit}", *window, "--quiet", "--no-pager", "--output=short-iso", check=False
-    ).strip()
+def journal(unit: str, since: float, pattern: str = "", lines: int = 60) -> str:
+    """Return the last lines that a unit wrote to the journal since a time (seconds of the epoch).
+
+    With a pattern, lines that match it: a busy unit's own words would drown in what it logs of its requests.
+    """
+    options = [f"--since=@{since:.3f}", f"--lines={lines}", "--quiet", "--no-pager", "--output=short-iso"]
+    if pattern:
+        options.append(f"--grep={pattern}")
+    return run("journalctl", f"--unit={unit}", *options, check=False).strip()
 
 
 def audit(message: str) -> None:

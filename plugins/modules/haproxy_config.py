@@ -193,8 +193,7 @@ def apply(restart: bool) -> tuple[str, str]:
                 "HAProxy could not load it and went on with the old one" if failed else "no new worker was started"
             )
         time.sleep(0.1)
-    said = [line for line in journal(SERVICE, since).splitlines() if re.search(r"\[(ALERT|WARNING)\]", line)]
-    return action, "\n".join([problem, *said])
+    return action, "\n".join([problem, journal(SERVICE, since, pattern=r"\[(ALERT|WARNING)\]")])
 
 
 def main() -> None:
