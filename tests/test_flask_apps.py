@@ -74,7 +74,7 @@ def test_good_inventories_have_no_problems(flask_apps):
 
 REFUSED = {
     "unknown key": ([app(instance=3)], "there is no key 'instance' (value 3). Fix: one of"),
-    "no mapping": (["hello"], "is 'hello'. Fix: write a mapping"),
+    "no mapping": (["hello"], "is str, not shown. Fix: write a mapping"),
     "empty list": ([], "flask_apps is []. Fix: make it a list"),
     "missing source": ([{k: v for k, v in app().items() if k != "source"}], "source is missing. Fix: add `source: …`"),
     "folder that is not there": ([app(source="files/goodbye")], "source is 'files/goodbye'; there is no folder"),
@@ -120,10 +120,30 @@ def test_refused_with_one_message(flask_apps, apps, message):
 
 
 def test_environment_values_are_never_shown(flask_apps):
-    for bad in ({"environment": "s3cr3t"}, {"environment": {"A": ["s3cr3t"]}}, {"environmnt": {"A": "s3cr3t"}}):
+    for bad in (
+        {"environment": "s3cr3t"},
+        {"environment": {"A": ["s3cr3t"]}},
+        {"environmnt": {"A": "s3cr3t"}},
+        {"vars": "s3cr3t"},
+    ):
         found = problems(flask_apps, app(**bad))
         assert found
         assert not any("s3cr3t" in problem for problem in found)
+    mapping = flask_apps.flask_problems(app(environment={"A": "s3cr3t"}), GROUPS, {"web1": {}})
+    assert len(mapping) == 1
+    assert "s3cr3t" not in mapping[0]
+
+
+def test_balancers_that_no_egress_would_lock_out_are_named(flask_apps):
+    known = ADDRESSES | {"lb1": {"ansible_host": "192.0.2.8"}, "lb2": {"app_address": "192.0.2.9"}}
+    assert problems(flask_apps, app(egress="none"), groups=FLEET, hostvars=known) == []
+    # The host's own checks come from its own address.
+    assert flask_apps.flask_app_allow("web1", FLEET, known) == ["192.0.2.1", "192.0.2.8", "192.0.2.9"]
+    found = problems(
+        flask_apps, app(egress="none"), groups=FLEET, hostvars=known | {"lb2": {"ansible_host": "lb2.test"}}
+    )
+    assert "egress is none, and the balancer lb2 has no address that web1 could let through" in found[0]
+    assert flask_apps.flask_app_allow("web1", GROUPS, {"web1": {}}) == []
 
 
 def test_address_is_asked_for_where_balancers_are_elsewhere(flask_apps):

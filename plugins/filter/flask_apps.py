@@ -22,7 +22,9 @@ ROLE = PROJECT / "roles" / "flask_app"
 PREFIX = "flask_app_"
 
 # Variables of the role that site.yml works out: no user writes them in `flask_apps`.
-HANDED_OVER = frozenset({"address", "allow", "balancers", "deployment", "number_base", "force"})
+HANDED_OVER = frozenset(
+    {"address", "allow", "balancers", "deployment", "force", "health_host", "number_base", "rollback_required"}
+)
 # Keys that concern the balancers, not the role.
 ROUTING: dict[str, dict[str, Any]] = {
     "hosts": {"type": "str", "default": "app_servers"},
@@ -82,9 +84,11 @@ def flask_apps_on(apps: Sequence[App], host: str, groups: Groups) -> list[App]:
     return [app for app in flask_apps_complete(apps) if host in groups.get(app["hosts"], [])]
 
 
-def flask_app_instances(port: int, instances: int, address: str, host: str, number_base: int) -> list[dict[str, Any]]:
-    """Return the instances of an app on a host as the modules take them: number, address, port, host, number_base."""
-    shared = {"address": address, "host": host, "number_base": number_base}
+def flask_app_instances(
+    port: int, instances: int, address: str, host: str, number_base: int, health_host: str
+) -> list[dict[str, Any]]:
+    """Return the instances of an app on a host as the modules take them, one mapping of these arguments and `number` each."""
+    shared = {"address": address, "host": host, "number_base": number_base, "health_host": health_host}
     return [{"number": number, "port": port + number - 1} | shared for number in range(1, instances + 1)]
 
 
@@ -119,9 +123,17 @@ def flask_app_allow(host: str, groups: Groups, hostvars: HostVars) -> list[str]:
     """
     if app_address(host, groups, hostvars) == "127.0.0.1":
         return []
-    balancers = groups["load_balancers"]
-    found = {str(hostvars[name].get("app_address") or hostvars[name].get("ansible_host") or "") for name in balancers}
+    # The host's own address, because its own health checks come from there.
+    found = {
+        str(app_address(host, groups, hostvars)),
+        *(balancer_address(name, hostvars) for name in groups["load_balancers"]),
+    }
     return sorted(address for address in found if _is_ip(address))
+
+
+def balancer_address(name: str, hostvars: HostVars) -> str:
+    """Return the address from which a balancer comes, as far as the inventory says; it may be a name, or empty."""
+    return str(hostvars[name].get("app_address") or hostvars[name].get("ansible_host") or "")
 
 
 def balancer_maxconn(threads: int, balancers: int) -> int:
@@ -247,7 +259,10 @@ def flask_problems(apps: Any, groups: Groups, hostvars: HostVars) -> list[str]: 
         if not groups.get(group)
     ]
     if not isinstance(apps, list) or not apps:
-        return [*found, f"flask_apps is {apps!r}. Fix: make it a list with one entry an app; README.md shows one."]
+        return [
+            *found,
+            f"flask_apps is {_shown('', apps)}. Fix: make it a list with one entry an app; README.md shows one.",
+        ]
     usable = []
     for index, app in enumerate(apps):
         label = f"flask_apps[{index}]"
@@ -308,7 +323,7 @@ def _balancer_problems(host: str, variables: Mapping[str, Any]) -> Iterator[str]
 
 def _shape_problems(app: Any) -> Iterator[str]:  # noqa: ANN401
     if not isinstance(app, dict):
-        yield f"is {app!r}. Fix: write a mapping, beginning with `- name: …`."
+        yield f"is {_shown('', app)}. Fix: write a mapping, beginning with `- name: …`."
         return
     keys = app_keys()
     for key, value in app.items():
@@ -326,8 +341,13 @@ def _shape_problems(app: Any) -> Iterator[str]:  # noqa: ANN401
 
 
 def _shown(key: str, value: Any) -> str:  # noqa: ANN401
-    """Return a value for a message; what may hold a secret is not shown."""
-    return "not shown" if key.startswith("env") else repr(value)
+    """Return a value for a message; what may hold a secret is not shown.
+
+    That is the environment, under this or a mistaken name: of a key that is none of ours, only numbers are shown.
+    """
+    if key == "environment" or (key not in app_keys() and value and not isinstance(value, (int, float))):
+        return f"{type(value).__name__}, not shown"
+    return repr(value)
 
 
 def _value_problems(app: App) -> Iterator[str]:
@@ -423,6 +443,13 @@ def _host_problems(app: App, groups: Groups, hostvars: HostVars) -> Iterator[str
             )
         elif not _is_ip(address):
             yield f"app_address of {host} is {address!r}. Fix: an IPv4 or IPv6 address."
+        elif app["egress"] == "none" and address != "127.0.0.1":
+            for balancer in groups.get("load_balancers", []):
+                if not _is_ip(balancer_address(balancer, hostvars)):
+                    yield (
+                        f"egress is none, and the balancer {balancer} has no address that {host} could let through. "
+                        f"Fix: app_address: <its address> in the variables of {balancer}, or egress: any."
+                    )
         base = hostvars[host].get("number_base", 0)
         if not isinstance(base, int) or isinstance(base, bool) or base < 0:
             yield f"number_base of {host} is {base!r}. Fix: a whole number from 0."

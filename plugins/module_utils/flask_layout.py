@@ -156,6 +156,17 @@ class App:
             return (self.deployments / deployment / BAD).read_text().strip()
         return None
 
+    def health_path(self, deployment: str) -> str:
+        """Return the path that a deployment was found healthy on."""
+        return str(read_json(self.deployments / deployment / "deployment.json").get("health", "/health"))
+
+    def listens_at(self, instance: str | int) -> tuple[str, int] | None:
+        """Return (address, port) that the drop-in of an instance gives it."""
+        with contextlib.suppress(OSError):
+            found = re.search(r"GRANIAN_HOST=(\S+) GRANIAN_PORT=(\d+)", self.drop_in(instance).read_text())
+            return (found[1], int(found[2])) if found else None
+        return None
+
     def mark_bad(self, deployment: str, reason: str) -> None:
         """Remember that a deployment failed, so that it is neither retried silently nor chosen by a rollback."""
         write_file(self.deployments / deployment / BAD, f"{time.strftime('%Y-%m-%d %H:%M:%S %z')}: {reason}\n")
@@ -166,9 +177,12 @@ class App:
             return [line.split()[-1] for line in (self.home / "history").read_text().splitlines() if line.strip()]
         return []
 
-    def remember(self, deployment: str) -> None:
-        """Write a deployment down as live once all instances are on it."""
+    def remember(self) -> None:
+        """Write the deployment down that all instances are on, where it is one and not written down yet."""
         history = self.history()
+        deployment = self.linked(next(iter(self.numbers()), 0))
+        if deployment is None:
+            return
         if {self.linked(number) for number in self.numbers()} == {deployment} and history[-1:] != [deployment]:
             with (self.home / "history").open("a") as file:
                 file.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')} {deployment}\n")
@@ -210,11 +224,11 @@ def process_environment(pid: str) -> dict[str, str]:
     return {}
 
 
-def health(address: str, port: int, path: str, timeout: float = 2.0) -> str:
+def health(address: str, port: int, path: str, host: str = "localhost", timeout: float = 2.0) -> str:
     """Return an empty string if an instance answers 200 to its health path, else what it did instead."""
     connection = http.client.HTTPConnection(address, port, timeout=timeout)
     try:
-        connection.request("GET", path, headers={"Host": "localhost"})
+        connection.request("GET", path, headers={"Host": host})
         status = connection.getresponse().status
     except (OSError, http.client.HTTPException) as error:
         return f"{type(error).__name__}: {error}"
@@ -254,7 +268,7 @@ def stale_instances(
         elif any(running.get(key) != value for key, value in expected.items()):
             reason = "was started with another environment"
         else:
-            reason = health(instance["address"], instance["port"], path)
+            reason = health(instance["address"], instance["port"], path, instance["health_host"])
         if reason:
             stale.append(instance | {"reason": reason})
     # Where ports move up by less than there are instances, the last one has to make room first.

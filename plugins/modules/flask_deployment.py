@@ -93,9 +93,9 @@ surplus:
   type: list
 """
 
-import contextlib
 import hashlib
 import json
+import os
 import subprocess
 import time
 from pathlib import Path
@@ -108,6 +108,7 @@ from ansible.module_utils.flask_layout import (
     SYSTEMD,
     App,
     LayoutError,
+    health,
     journal,
     quoted,
     read_json,
@@ -160,6 +161,25 @@ def prove(app: App, deployment: str, instance: dict[str, Any]) -> str:
         run("systemctl", "daemon-reload")
 
 
+def health_problem(app: App, params: dict[str, Any]) -> str:
+    """Say why a changed health path cannot be rolled out: the balancers ask all instances for one path.
+
+    Where what is live answers its own path and not the new one, it would leave the rotation as soon as the balancers ask
+    for the new one, and a new instance would not enter it as long as they ask for the old one.
+    """
+    for instance in params["instances"]:
+        live, at = app.linked(instance["number"]), app.listens_at(instance["number"])
+        if live and at and app.health_path(live) != params["health"]:
+            path, host = app.health_path(live), instance["health_host"]
+            new = health(*at, params["health"], host)
+            if new and not health(*at, path, host):
+                return (
+                    f"health of {app.name} is {params['health']}, which what is live does not answer ({new}); it answers {path}. "
+                    f"No instance was touched. Fix: deploy code that answers both paths with health: {path}, then change it."
+                )
+    return ""
+
+
 def same(path: Path, text: str, mode: int) -> bool:
     """Say whether a file has this text and this mode."""
     return path.is_file() and path.read_text() == text and path.stat().st_mode & 0o7777 == mode
@@ -189,6 +209,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
+    os.umask(0o022)
     params = module.params
     app = App(params["name"])
     variables = full_environment(app, params)
@@ -208,6 +229,9 @@ def main() -> None:
             f"Fix: change the app or its settings; or, to try it all the same, add `-e flask_app_force=true`.",
             **result,
         )
+    problem = health_problem(app, params)
+    if problem:
+        module.fail_json(msg=problem, **result)
     try:
         units = {SYSTEMD / name: text for name, text in params["units"].items()}
         changed_units = [path for path, text in units.items() if not path.is_file() or path.read_text() != text]
@@ -226,7 +250,7 @@ def main() -> None:
             write_file(home / name, *wanted[name])
         if not (home / "release").is_symlink():
             (home / "release").symlink_to(f"../../releases/{params['release']}")
-        if not read_json(home / "deployment.json"):
+        if read_json(home / "deployment.json").get("health") != params["health"]:
             written = time.strftime("%Y-%m-%dT%H:%M:%S%z")
             content = {
                 "deployment": deployment,
@@ -245,9 +269,6 @@ def main() -> None:
                     **result,
                 )
             write_file(home / PROVEN, "")
-            if params["force"]:
-                with contextlib.suppress(FileNotFoundError):
-                    (home / "bad").unlink()
     except (OSError, LayoutError) as error:
         module.fail_json(msg=f"Deployment {deployment} of {app.name}: {error}. No instance was touched.", **result)
     module.exit_json(**result)

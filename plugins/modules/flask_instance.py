@@ -49,6 +49,10 @@ options:
     description: Path that answers 200 when the instance is ready.
     type: str
     default: /health
+  health_host:
+    description: Host name to ask for the health path with.
+    type: str
+    default: localhost
   timeout:
     description: Seconds that the instance has to become healthy.
     type: int
@@ -65,8 +69,8 @@ EXAMPLES = r"""
 """
 RETURN = r"""
 was:
-  description: Deployment that the instance ran before.
-  returned: with C(present)
+  description: Deployment that the instance ran before; C(was_address) and C(was_port) are where.
+  returned: always
   type: str
 journal:
   description: What the unit wrote since it was started.
@@ -74,12 +78,15 @@ journal:
   type: str
 """
 
+import contextlib
+import os
 import shutil
 import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.flask_layout import (
+    BAD,
     App,
     LayoutError,
     audit,
@@ -109,7 +116,7 @@ def wait(app: App, deployment: str, instance: dict[str, Any], path: str, timeout
     end = time.monotonic() + timeout
     before = int(app.unit_states([instance["number"]])[instance["number"]]["NRestarts"])
     while True:
-        problem = health(instance["address"], instance["port"], path)
+        problem = health(instance["address"], instance["port"], path, instance["health_host"])
         state = app.unit_states([instance["number"]])[instance["number"]]
         if not problem:
             # Another process on the port would answer as well.
@@ -132,6 +139,26 @@ def remove(app: App, number: int) -> None:
     run("systemctl", "reset-failed", app.unit(number), check=False)
 
 
+def restore(app: App, params: dict[str, Any], was: str | None, at: tuple[str, int] | None, drop_in: str | None) -> str:
+    """Put an instance back on what it ran before; return in words what came of it."""
+    number = params["number"]
+    try:
+        if was == params["deployment"]:
+            return "it was on this deployment before, so there is nothing to go back to"
+        if was is None or at is None or drop_in is None:
+            remove(app, number)
+            return "it was new and is stopped again"
+        write_file(app.drop_in(number), drop_in)
+        app.point(number, was)
+        run("systemctl", "daemon-reload")
+        run("systemctl", "restart", app.unit(number))
+        there = params | {"address": at[0], "port": at[1]}
+        again = wait(app, was, there, app.health_path(was), params["timeout"])
+    except (OSError, LayoutError) as error:
+        again = str(error)
+    return f"it is back on {was}" + (f", which is not healthy either: {again}" if again else " and healthy")
+
+
 def main() -> None:
     """Put an instance in place and see it healthy, or put it back as it was."""
     module = AnsibleModule(
@@ -146,54 +173,52 @@ def main() -> None:
             "host": {"type": "str"},
             "number_base": {"type": "int", "default": 0},
             "health": {"type": "str", "default": "/health"},
+            "health_host": {"type": "str", "default": "localhost"},
             "timeout": {"type": "int", "default": 60},
         },
         required_if=[("state", "present", ("deployment", "port", "host"))],
         supports_check_mode=True,
     )
+    os.umask(0o022)
     params = module.params
     app, number, deployment = App(params["name"]), params["number"], params["deployment"]
-    failed = params["failed_deployment"]
-    was = app.linked(number)
+    was, was_at = app.linked(number), app.listens_at(number)
+    before = {"was": was, "was_address": was_at[0] if was_at else None, "was_port": was_at[1] if was_at else None}
+    result: dict[str, Any] = {"name": app.name, "number": number} | before
     if module.check_mode:
-        module.exit_json(changed=True, was=was, number=number)
+        module.exit_json(changed=True, **result)
     since = time.time()
+    old_drop_in = app.drop_in(number).read_text() if app.drop_in(number).is_file() else None
+    problem = ""
     try:
         if params["state"] == "absent":
             remove(app, number)
+            app.remember()
             audit(f"{app.unit(number)}: removed")
-            module.exit_json(changed=True)
-        old_drop_in = app.drop_in(number).read_text() if app.drop_in(number).is_file() else None
+            module.exit_json(changed=True, **result)
         put(app, deployment, params)
         problem = wait(app, deployment, params, params["health"], params["timeout"])
-        if not problem:
-            if failed:
-                app.mark_bad(failed, f"{app.unit(number)}: the balancers did not find it healthy")
-            app.remember(deployment)
-            audit(f"{app.unit(number)}: on deployment {deployment}, was {was}")
-            module.exit_json(changed=True, was=was, number=number)
-        shown = journal(app.unit(number), since)
-        app.mark_bad(deployment, f"{app.unit(number)}: {problem}")
-        restored = "it was new and is stopped again"
-        if was and was != deployment and old_drop_in is not None:
-            write_file(app.drop_in(number), old_drop_in)
-            app.point(number, was)
-            run("systemctl", "daemon-reload")
-            run("systemctl", "restart", app.unit(number))
-            again = wait(app, was, params, params["health"], params["timeout"])
-            restored = f"it is back on {was}" + (f", which is not healthy either: {again}" if again else " and healthy")
-        elif was != deployment:
-            remove(app, number)
-        else:
-            restored = "it was on this deployment before; nothing to go back to"
     except (OSError, LayoutError) as error:
-        module.fail_json(msg=f"{app.unit(number)}: {error}", was=was, journal=journal(app.unit(number), since))
-    audit(f"{app.unit(number)}: deployment {deployment} failed ({problem}); {restored}")
+        problem = str(error)
+    bad = params["failed_deployment"] or (deployment if problem and deployment != was else "")
+    shown, ended = "", f"on deployment {deployment}, was {was}"
+    if problem:
+        shown = journal(app.unit(number), since)
+        ended = f"deployment {deployment} failed ({problem}); {restore(app, params, was, was_at, old_drop_in)}"
+    # What serves comes first: where a full disk was the reason, this fails as well.
+    with contextlib.suppress(OSError):
+        if bad:
+            app.mark_bad(bad, f"{app.unit(number)}: {problem or 'the balancers did not find it healthy'}")
+        if not problem:
+            (app.deployments / deployment / BAD).unlink(missing_ok=True)
+            app.remember()
+    audit(f"{app.unit(number)}: {ended}")
+    if not problem:
+        module.exit_json(changed=True, **result)
+    marked = f" {bad} is marked bad." if bad else ""
     module.fail_json(
-        msg=f"{app.unit(number)} on deployment {deployment}: {problem}. The deployment is marked bad; {restored}.\n"
-        f"What the unit wrote:\n{shown}",
-        was=was, journal=shown,
-    )  # fmt: skip
+        msg=f"{app.unit(number)}: {ended}.{marked}\nWhat the unit wrote:\n{shown}", journal=shown, **result
+    )
 
 
 if __name__ == "__main__":

@@ -18,6 +18,14 @@ options:
     description: Id of the deployment to go to; empty for the previous good one.
     type: str
     default: ""
+  health:
+    description: Path that the balancers ask for.
+    type: str
+    required: true
+  required:
+    description: Whether it is an error that there is nothing to go back to.
+    type: bool
+    default: true
   instances:
     description: The instances of this host, as for M(flask_deployment).
     type: list
@@ -28,6 +36,7 @@ EXAMPLES = r"""
 - name: Choose the previous good deployment
   flask_previous:
     name: hello
+    health: /health
     instances: [{number: 1, address: 127.0.0.1, port: 5001, host: web1, number_base: 0}]
 """
 RETURN = r"""
@@ -50,7 +59,11 @@ from ansible.module_utils.flask_layout import App, LayoutError, read_json, stale
 
 
 def choose(history: list[str], live: str | None, bad: set[str], there: set[str]) -> str | None:
-    """Return the last deployment of a history that is not live, not bad and still there."""
+    """Return the last deployment of a history that is not live, not bad and still there.
+
+    `live` is None where the instances are on several, as after a rollout that stopped half-way; the last one that all
+    were on is then the one to go back to.
+    """
     return next((one for one in reversed(history) if one != live and one not in bad and one in there), None)
 
 
@@ -60,6 +73,8 @@ def main() -> None:
         argument_spec={
             "name": {"type": "str", "required": True},
             "deployment": {"type": "str", "default": ""},
+            "health": {"type": "str", "required": True},
+            "required": {"type": "bool", "default": True},
             "instances": {"type": "list", "elements": "dict", "required": True},
         },
         supports_check_mode=True,
@@ -68,7 +83,8 @@ def main() -> None:
     history = app.history()
     there = {path.parent.name for path in app.deployments.glob("*/deployment.json")}
     bad = {name for name in there if app.bad(name)}
-    live = history[-1] if history else None
+    linked = {app.linked(instance["number"]) for instance in module.params["instances"]} - {None}
+    live = linked.pop() if len(linked) == 1 else None
     good = ", ".join(dict.fromkeys(name for name in reversed(history) if name in there - bad)) or "none"
     if asked and asked not in there:
         module.fail_json(
@@ -77,6 +93,8 @@ def main() -> None:
     if asked and asked in bad:
         module.fail_json(msg=f"Deployment {asked} of {app.name} was marked bad, {app.bad(asked)}. Fix: one of: {good}.")
     chosen = asked or choose(history, live, bad, there)
+    if chosen is None and not module.params["required"]:
+        chosen = live
     if chosen is None:
         module.fail_json(
             msg=f"{app.name} has no good deployment to go back to: {live or 'nothing'} is live, and there is no other that was. "
@@ -84,6 +102,11 @@ def main() -> None:
         )
     try:
         record = read_json(app.deployments / str(chosen) / "deployment.json")
+        if record["health"] != module.params["health"]:
+            module.fail_json(
+                msg=f"Deployment {chosen} of {app.name} answers {record['health']}, and the balancers ask for "
+                f"{module.params['health']}. Nothing was changed. Fix: health: {record['health']} in the inventory, and site.yml."
+            )
         stale = stale_instances(app, str(chosen), module.params["instances"], record["health"], {})
     except LayoutError as error:
         module.fail_json(msg=str(error))

@@ -111,6 +111,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
+    os.umask(0o022)
     app, release = App(module.params["name"]), module.params["release"]
     if (app.releases / release).is_dir():
         module.exit_json(changed=False, present=True)

@@ -170,9 +170,6 @@ def apply(restart: bool) -> tuple[str, str]:
             before = processes().workers
         except (OSError, ValueError):
             before = ()
-    # A drop-in that was written, by this run or by one that was interrupted, has to be read before it can apply.
-    if run("systemctl", "show", "--property=NeedDaemonReload", "--value", SERVICE).strip() == "yes":
-        run("systemctl", "daemon-reload")
     since = time.time()
     done = subprocess.run(["systemctl", verb, SERVICE], capture_output=True, text=True, check=False)
     action = {"start": "started", "restart": "restarted", "reload": "reloaded"}[verb]
@@ -246,12 +243,18 @@ def main() -> None:
     result["restart_needed"] = waiting and not restart
     act = result["changed"] or restart or (bool(main_pid()) and not loaded(path))
     result["changed"] = result["pending"] = act
-    if module.check_mode or not act:
+    if module.check_mode:
+        module.exit_json(**result)
+    # A drop-in that was written, by this run or by one that was interrupted, has to be read before it can apply.
+    if run("systemctl", "show", "--property=NeedDaemonReload", "--value", SERVICE).strip() == "yes":
+        run("systemctl", "daemon-reload")
+    if not act:
         module.exit_json(**result)
 
     if content != old:
         write_file(path, content)
     result["action"], problem = apply(restart)
+    result["restart_needed"] = restart_needed()
     if not problem:
         module.exit_json(**result)
     if old is None or content == old:

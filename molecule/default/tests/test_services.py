@@ -95,6 +95,7 @@ def test_forged_headers_do_not_reach_the_app(client):
     forged = [
         ("X-Forwarded-For", "6.6.6.6"), ("X-Forwarded-Proto", "https"), ("X-Forwarded-Host", "evil.test"),
         ("Forwarded", "for=6.6.6.6"), ("X-Real-IP", "6.6.6.6"), ("X-Request-ID", "forged"), ("Proxy", "http://evil.test"),
+        ("X_Real_IP", "6.6.6.6"), ("X_Forwarded_Proto", "https"), ("X_Forwarded_For", "6.6.6.6"),
     ]  # fmt: skip
     seen = json.loads(probe(headers=forged)["body"])["headers"]
     own = client.check_output("hostname --all-ip-addresses").split()

@@ -63,13 +63,12 @@ def tried_again(web):
     )
 
 
-def copy_of_probe(tmp_path, text=""):
-    """Return a copy of the probe with some code before its own, which makes it a new release."""
+def copy_of_probe(tmp_path, text="", health="/health"):
+    """Return a copy of the probe with some code before its own, a new release, and perhaps another health path."""
     source = tmp_path / f"probe-{time.monotonic_ns()}"
     shutil.copytree(PROBE, source, symlinks=False)
-    (source / "app.py").write_text(
-        f"# {time.time()}\n" + text + (PROBE / "app.py").read_text().replace("from __future__", "#")
-    )
+    code = (PROBE / "app.py").read_text().replace('"/health"', f'"{health}"')
+    (source / "app.py").write_text(f"# {time.time()}\n{text}{code}")
     return str(source)
 
 
@@ -213,7 +212,8 @@ BAD = {
 @pytest.mark.parametrize(("code", "change", "words"), BAD.values(), ids=BAD)
 def test_bad_release(web, account, tmp_path, request, code, change, words):
     before = {number: running(web, number)["APP_DEPLOYMENT"] for number in (1, 2, 3)}
-    arguments = variables(flask_apps=apps(source=copy_of_probe(tmp_path, code), **change))
+    source = copy_of_probe(tmp_path, health="/nowhere") if code == "SICK" else copy_of_probe(tmp_path, code)
+    arguments = variables(flask_apps=apps(source=source, **change))
     with Load(WEB) as load:
         refused(playbook(*arguments), *words)
     account(f"new release {request.node.callspec.id}", load)
@@ -221,6 +221,18 @@ def test_bad_release(web, account, tmp_path, request, code, change, words):
     assert {number: running(web, number)["APP_DEPLOYMENT"] for number in (1, 2, 3)} == before
     assert len(in_rotation(web)) == 3
     refused(playbook(*arguments), "was marked bad", "-e flask_app_force=true")
+
+
+def test_changed_health_path(account, tmp_path):
+    """What is live has to answer the path before the balancers ask for it."""
+    new = {"source": copy_of_probe(tmp_path, health="/ready"), "health": "/ready"}
+    with Load(WEB) as load:
+        refused(
+            playbook(*variables(flask_apps=apps(**new))),
+            "health of probe is /ready, which what is live does not answer",
+        )
+    account("a health path that what is live does not answer", load)
+    nothing_lost(load)
 
 
 def test_slow_start(account, tmp_path):
