@@ -2,10 +2,7 @@
 
 import pytest
 
-from tests.support import SCENARIO, host, hosts_of
-
-# Four minutes in which nothing differs between releases of Debian.
-collect_ignore = [] if SCENARIO.name == "default" else ["test_interrupted.py"]
+from tests.support import host, hosts_of
 
 
 @pytest.fixture(scope="session")

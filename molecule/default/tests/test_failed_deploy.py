@@ -45,7 +45,7 @@ def test_release_that_starts_but_is_not_healthy_is_undone(web, tmp_path):
     done = playbook(*variables(flask_apps=scenario_apps(source=str(tmp_path / "hello"), start_timeout=3)))
     refused(
         done,
-        "flask-hello@1.service on deployment",
+        "flask-hello@1.service: deployment",
         "not healthy after 3 s: /health gives status 404",
         "is back on",
         "and healthy",
