@@ -25,7 +25,8 @@ def account():
     def enter(event: str, load: Load, note: str = "") -> None:
         found = load.report
         causes = ", ".join(f"{count} {cause}" for cause, count in found.causes.items())
-        failed = f"{found.failed}" + (f" ({causes}{'; ' if note else ''}{note})" if causes or note else "")
+        details = "; ".join(part for part in (causes, note) if part)
+        failed = f"{found.failed}" + (f" ({details})" if details else "")
         row = [
             event,
             found.sent,
