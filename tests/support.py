@@ -1,11 +1,12 @@
 """What the tests of the Molecule scenarios share: hosts by name, requests from outside, runs of the playbooks."""
 
+import contextlib
 import functools
 import json
 import os
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
@@ -144,6 +145,16 @@ class Load:
             ids = host(self.of).check_output("cat /var/lib/flask-probe/received").split()
             self.report = loss.Report.of(requests, found["seconds"], found["started"], ids)
             assert self.report.sent > 20, self.report
+
+
+@contextlib.contextmanager
+def squatter(of: Any, port: int) -> Iterator[None]:
+    """Have something else listen on a port of a host, as the unit squatter.service."""
+    of.check_output("systemd-run --quiet --unit=squatter python3 -m http.server %s", str(port))
+    try:
+        yield
+    finally:
+        of.check_output("systemctl stop squatter.service")
 
 
 def playbook(*arguments: str, name: str = "site.yml", inventory: Path = INVENTORY) -> subprocess.CompletedProcess[str]:

@@ -1,9 +1,8 @@
 """A configuration that HAProxy's parser accepts and HAProxy cannot load: the old one stays, and answers."""
 
-import contextlib
 import json
 
-from tests.support import Load, ask, converge, hosts_of, playbook, refused, variables
+from tests.support import Load, ask, converge, hosts_of, playbook, refused, squatter, variables
 
 WEB = hosts_of("app_servers")[0]
 
@@ -16,16 +15,6 @@ def section(bind):
 def state(web):
     """Return the configuration on disk and the pid of HAProxy's master."""
     return web.check_output("cat /etc/haproxy/haproxy.cfg; systemctl show --property=MainPID haproxy.service")
-
-
-@contextlib.contextmanager
-def squatter(web, port):
-    """Have another process listen on a port."""
-    web.check_output("systemd-run --quiet --unit=squatter python3 -m http.server %s", str(port))
-    try:
-        yield
-    finally:
-        web.check_output("systemctl stop squatter.service")
 
 
 def test_port_of_another_process_is_refused_without_a_reload(web):

@@ -66,7 +66,7 @@ def pytest_terminal_summary(terminalreporter):
         lines = ["| " + " | ".join(row) + " |" for row in [HEAD, ["---"] * len(HEAD), *ROWS]]
         head = (
             "# What is lost when\n\n"
-            f"Made by `make test-loss` on {datetime.date.today().isoformat()} with {versions()}.\n"
+            f"Made by the scenario `loss` (`make test-loss` repeats it) on {datetime.date.today().isoformat()} with {versions()}.\n"
             "A client on another host sends 200 requests a second, half of them on connections that it keeps and half on new\n"
             "ones, GET and POST in turn, one in twenty taking 0.3 s, and tries nothing again. What HAProxy tries again is\n"
             "not seen as failed; a POST is never tried again once it reached an instance.\n\n"

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from tests.support import apps, changed, host, hosts_of, playbook, refused, snapshot, variables
+from tests.support import apps, changed, host, hosts_of, playbook, refused, snapshot, squatter, variables
 
 BLANK = hosts_of("app_servers")[0]
 HELLO = apps()[0]
@@ -122,23 +122,13 @@ def test_requirement_is_refused(blank, tmp_path, requirements, words):  # noqa: 
         refused(done, "The requirements of hello", "no host was changed", str(tmp_path / "requirements.txt"), *words)
 
 
-@contextlib.contextmanager
-def listening(blank, port):
-    """Have something listen on a port of the host, as the unit squatter.service."""
-    blank.check_output("systemd-run --quiet --unit=squatter python3 -m http.server %s", str(port))
-    try:
-        yield
-    finally:
-        blank.check_output("systemctl stop squatter.service")
-
-
 @pytest.mark.parametrize(
     ("port", "key"),
     [(80, "haproxy_binds"), (8404, "haproxy_binds"), (5002, "port of the app")],
     ids=["80", "8404", "5002"],
 )
 def test_port_that_is_taken_is_refused(blank, port, key):
-    with listening(blank, port), unchanged():
+    with squatter(blank, port), unchanged():
         refused(
             playbook(),
             "Nothing was changed, because:",
@@ -197,7 +187,7 @@ def test_full_disk_is_refused(blank):
 def test_all_that_is_in_the_way_is_said_at_once(blank):
     blank.check_output("mkdir /etc/haproxy && echo 'global # by hand' > /etc/haproxy/haproxy.cfg")
     try:
-        with listening(blank, 80), unchanged():
+        with squatter(blank, 80), unchanged():
             refused(playbook(), "- port 80, which", "- /etc/haproxy/haproxy.cfg was written")
     finally:
         blank.check_output("rm -r /etc/haproxy")
