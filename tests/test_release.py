@@ -40,7 +40,13 @@ def test_release_holds_the_app_its_dependencies_and_the_server(args):
         assert member is not None
         record = json.load(member)
         assert {member.uid for member in tar} == {0}
-    assert {"app/app.py", "app/package/__init__.py", "lib/wsgi_check.py", "lib/granian/__main__.py"} <= names
+    assert {
+        "app/app.py",
+        "app/package/__init__.py",
+        "lib/wsgi_check.py",
+        "lib/wsgi_serve.py",
+        "lib/granian/__main__.py",
+    } <= names
     assert not [name for name in names if "__pycache__" in name]
     assert any(package.startswith("granian==") for package in record["packages"])
 

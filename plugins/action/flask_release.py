@@ -24,7 +24,8 @@ PROJECT = Path(__file__).resolve().parents[2]
 # Raise it when the layout of a release changes: every release is then built anew.
 LAYOUT = 1
 KEEP_BUILDS = 40
-WSGI_CHECK = PROJECT / "roles" / "flask_app" / "files" / "wsgi_check.py"
+# What a release has beside the application and its dependencies.
+OURS = [PROJECT / "roles" / "flask_app" / "files" / name for name in ("wsgi_check.py", "wsgi_serve.py")]
 # Debian 12's C library, the oldest that we serve (PEP 600: a wheel for an older one runs on it as well).
 PLATFORM = "{architecture}-manylinux_2_36"
 LEFT_OUT = {
@@ -110,7 +111,14 @@ class Build:
     def _id(self, requirements: str) -> str:
         digest = hashlib.sha256(
             json.dumps(
-                [LAYOUT, WSGI_CHECK.read_text(), self.python_version, self.platform, self.server, requirements]
+                [
+                    LAYOUT,
+                    [path.read_text() for path in OURS],
+                    self.python_version,
+                    self.platform,
+                    self.server,
+                    requirements,
+                ]
             ).encode()
         )
         for name, path in source_files(self.source):
@@ -179,7 +187,7 @@ class Build:
         with archive.open("wb") as raw, gzip.GzipFile(fileobj=raw, mode="wb", mtime=0, compresslevel=6, filename="") as zipped, \
                 tarfile.open(fileobj=zipped, mode="w") as tar:  # fmt: skip
             members = [(f"lib/{name}", path) for name, path in source_files(lib)]
-            members.append(("lib/wsgi_check.py", WSGI_CHECK))
+            members += [(f"lib/{path.name}", path) for path in OURS]
             members += [(f"app/{name}", path) for name, path in source_files(self.source)]
             for name, path in members:
                 info = tar.gettarinfo(path, name)

@@ -1,7 +1,8 @@
 """Servers of a balancer at run time, in all of its processes (management guide, section 9.3).
 
 After a reload, the old worker goes on serving the connections it has until they end: it has a state of its own for each
-server, which only the master socket reaches (`@!PID command`). What is said to one worker is therefore said to all.
+server, which only the master socket reaches (`@!PID command`). It answers questions, but it takes no orders: `set server`
+is refused with `Proxy is disabled`. Nobody but time takes a server out of an old worker.
 """
 
 from __future__ import annotations
@@ -120,7 +121,7 @@ class Balancer:
         # A change of address is answered with a sentence, not with silence.
         if (
             answer
-            and not answer.startswith(("IP changed", "no need to change", "port changed"))
+            and not answer.startswith(("IP changed", "no need to change", "port changed", "nothing changed"))
             and not self._ended(worker)
         ):
             raise HAProxyError(f"HAProxy answered `{command}` with: {answer}")
@@ -130,18 +131,24 @@ class Balancer:
         return worker not in (*now.workers, *now.old_workers)
 
     def drain(self, key: tuple[str, str], timeout: float) -> tuple[str, int]:
-        """Take a server out in all workers and wait until it holds no request.
+        """Take a server out and wait until it holds no request and no old worker could send it one.
 
         Returns (what it was: `absent`, `by hand`, `drained` or `ready`; requests left after `timeout` seconds).
         """
         now = self.processes()
-        known = {worker: self.servers(worker).get(key) for worker in (*now.workers, *now.old_workers)}
-        current = next((known[worker] for worker in now.workers), None)
-        for worker, server in known.items():
-            if server and not server.by_hand:
+        current = None
+        for worker in now.workers:
+            current = self.servers(worker).get(key)
+            if current and not current.by_hand:
                 self.set(worker, key, "state drain")
+        # A client of an old worker may send one request more (`option idle-close-on-response`).
+        ending = [worker for worker in now.old_workers if key in self.servers(worker)]
         end = time.monotonic() + timeout
-        while (left := sum(self.sessions(worker, key) for worker in known)) and time.monotonic() < end:
+        while True:
+            left = sum(self.sessions(worker, key) for worker in (*now.workers, *ending))
+            ending = [worker for worker in ending if not self._ended(worker)]
+            if not (left or ending) or time.monotonic() > end:
+                break
             time.sleep(POLL)
         if current is None:
             return "absent", left
@@ -168,13 +175,6 @@ class Balancer:
             self.set(worker, key, "health down")
             self._wait_for_checks(worker, key, timeout)
             self.set(worker, key, "state ready")
-        # An old worker no longer checks anything; what the new one has proven holds for it too.
-        for worker in now.old_workers:
-            server = self.servers(worker).get(key)
-            if server and not server.by_hand:
-                if address and (server.address, server.port) != (address, port):
-                    self.set(worker, key, f"addr {address} port {port}")
-                self.set(worker, key, "state ready")
         return was
 
     def _wait_for_checks(self, worker: int, key: tuple[str, str], timeout: float) -> None:

@@ -1,4 +1,4 @@
-"""The table of losses: printed at the end and, where LOSS_TABLE names a file, written there."""
+"""The table of losses: printed at the end and, where LOSS_TABLES names a folder, written there."""
 
 import datetime
 import os
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import Load, host, hosts_of
+from tests.support import SCENARIO, Load, host, hosts_of
 
 ROWS: list[list[str]] = []
 HEAD = ["event", "sent", "failed", "POSTs lost", "POSTs doubled", "longest gap", "99 % within", "seconds"]
@@ -62,16 +62,18 @@ def pytest_terminal_summary(terminalreporter):
         terminalreporter.write_line(
             "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         )
-    if target := os.environ.get("LOSS_TABLE"):
+    if folder := os.environ.get("LOSS_TABLES"):
         lines = ["| " + " | ".join(row) + " |" for row in [HEAD, ["---"] * len(HEAD), *ROWS]]
+        when = datetime.date.today().isoformat()
         head = (
             "# What is lost when\n\n"
-            f"Made by the scenario `loss` (`make test-loss` repeats it) on {datetime.date.today().isoformat()} with {versions()}.\n"
+            f"Made by the scenario `{SCENARIO.name}` (`make test-loss` repeats it) on {when} with\n"
+            f"{versions()}.\n"
             "A client on another host sends 200 requests a second, half of them on connections that it keeps and half on new\n"
             "ones, GET and POST in turn, one in twenty taking 0.3 s, and tries nothing again. What HAProxy tries again is\n"
             "not seen as failed; a POST is never tried again once it reached an instance.\n\n"
         )
-        Path(target).write_text(head + "\n".join(lines) + "\n")
+        Path(folder, f"{SCENARIO.name}.md").write_text(head + "\n".join(lines) + "\n")
 
 
 @pytest.hookimpl(wrapper=True)

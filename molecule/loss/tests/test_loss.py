@@ -63,12 +63,16 @@ def tried_again(web):
     )
 
 
-def copy_of_probe(tmp_path, text="", health="/health"):
-    """Return a copy of the probe with some code before its own, a new release, and perhaps another health path."""
+# Code of a release runs twice: in the check of the import, and in an instance.
+IN_AN_INSTANCE = "import os, sys, time\nif 'wsgi_check' not in sys.orig_argv:\n    "
+
+
+def copy_of_probe(tmp_path, text="", health="/health", hook=""):
+    """Return a copy of the probe, a new release, with code before its own and after, perhaps another health path."""
     source = tmp_path / f"probe-{time.monotonic_ns()}"
     shutil.copytree(PROBE, source, symlinks=False)
     code = (PROBE / "app.py").read_text().replace('"/health"', f'"{health}"')
-    (source / "app.py").write_text(f"# {time.time()}\n{text}{code}")
+    (source / "app.py").write_text(f"# {time.time()}\n{text}{code}{hook}")
     return str(source)
 
 
@@ -198,9 +202,14 @@ BAD = {
     "crashes at import": ("raise RuntimeError('not today')\n", {}, ["cannot be imported", "RuntimeError: not today"]),
     "is not healthy": (None, {"start_timeout": 3}, ["not healthy after 3 s: /health gives status 404", "back on"]),
     "exits when it is started": (
-        "import os, sys\nif 'wsgi_check' not in sys.orig_argv:\n    print('no, thanks', flush=True)\n    os._exit(3)\n",
+        IN_AN_INSTANCE + "print('no, thanks', flush=True); os._exit(3)\n",
         {"start_timeout": 20},
         ["exits as soon as it is started", "no, thanks", "back on"],
+    ),
+    "takes longer to start than it may": (
+        IN_AN_INSTANCE + "time.sleep(600)\n",
+        {"start_timeout": 3},
+        ["not healthy after 3 s", "back on"],
     ),
 }
 
@@ -208,6 +217,7 @@ BAD = {
 @pytest.mark.parametrize(("code", "change", "words"), BAD.values(), ids=BAD)
 def test_bad_release(web, account, tmp_path, request, code, change, words):
     before = {number: running(web, number)["APP_DEPLOYMENT"] for number in (1, 2, 3)}
+    since = web.check_output("date +%s")
     source = copy_of_probe(tmp_path, health="/nowhere") if code is None else copy_of_probe(tmp_path, code)
     arguments = variables(flask_apps=apps(source=source, **change))
     with Load(WEB) as load:
@@ -216,7 +226,49 @@ def test_bad_release(web, account, tmp_path, request, code, change, words):
     nothing_lost(load)
     assert {number: running(web, number)["APP_DEPLOYMENT"] for number in (1, 2, 3)} == before
     assert len(in_rotation(web)) == 3
+    # What is stopped ends, in whatever state it is; it is not waited for until systemd kills it.
+    assert "timed out. Killing" not in web.check_output("journalctl --since=@%s --unit='flask-probe@*'", since)
     refused(playbook(*arguments), "was marked bad", "-e flask_app_force=true")
+
+
+def test_release_that_only_the_balancers_find_unhealthy(web, account, tmp_path):
+    """It answers health on its host, but not to HAProxy's checks: no request may go there on trust."""
+    before = {number: running(web, number)["APP_DEPLOYMENT"] for number in (1, 2, 3)}
+    # Our own question has this header, HAProxy's has not.
+    source = copy_of_probe(
+        tmp_path,
+        hook="\n\n@app.before_request\ndef picky():\n"
+        "    if request.path == '/health' and 'Accept-Encoding' not in request.headers:\n"
+        "        return Response('', status=503)\n",
+    )
+    with Load(WEB) as load:
+        refused(
+            playbook(*variables(flask_apps=apps(source=source))),
+            "the checks of HAProxy have not found probe/web-1 healthy within",
+            "stopped at instance 1",
+        )
+    account("a release that only the balancers find unhealthy", load)
+    nothing_lost(load)
+    assert {number: running(web, number)["APP_DEPLOYMENT"] for number in (1, 2, 3)} == before
+    assert len(in_rotation(web)) == 3
+
+
+def test_drained_is_drained_in_the_worker_that_a_reload_left_behind(web, account):
+    """What is out may be killed: requests that came before a reload have ended as well."""
+    with Load(WEB) as load:
+        long = [subprocess.Popen(client_command("10"), stdout=subprocess.PIPE, text=True) for _ in range(3)]
+        time.sleep(1.5)
+        web.check_output("systemctl reload haproxy.service")
+        assert playbook("--extra-vars", "server=probe/web-2", name="playbooks/drain.yml").returncode == 0
+        web.check_output("systemctl kill --signal=KILL flask-probe@2.service")
+        assert [process.communicate(timeout=60)[0] for process in long] == ["204"] * 3
+        eventually(
+            lambda: web.run("curl --silent --fail http://127.0.0.1:6002/health").rc == 0, what="the instance back"
+        )
+        assert playbook("--extra-vars", "server=probe/web-2 lift=true", name="playbooks/drain.yml").returncode == 0
+    account("reload, drain, SIGKILL of what is drained", load)
+    nothing_lost(load)
+    assert load.report.longest_gap <= 0.5
 
 
 def test_changed_health_path(account, tmp_path):
@@ -232,7 +284,7 @@ def test_changed_health_path(account, tmp_path):
 
 
 def test_slow_start(account, tmp_path):
-    source = copy_of_probe(tmp_path, "import time\ntime.sleep(20)\n")
+    source = copy_of_probe(tmp_path, IN_AN_INSTANCE + "time.sleep(20)\n")
     with Load(WEB) as load:
         converge(*variables(flask_apps=apps(source=source)))
     account("new release takes 20 s to start", load)
