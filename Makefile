@@ -29,9 +29,7 @@ setup: ## Install what is missing on this machine (Debian packages, .venv, the t
 up: setup ## A test host with three Flask services behind HAProxy; prints the address and six answers
 	@ansible-playbook -i inventory/demo molecule/shared/create.yml
 	ansible-playbook -i inventory/demo site.yml
-	echo
-	echo "http://127.0.0.1:$(HTTP_PORT)/ answers:"
-	for _ in 1 2 3 4 5 6; do curl --fail --silent --show-error --max-time 10 "http://127.0.0.1:$(HTTP_PORT)/"; done
+	scripts/rotation $(HTTP_PORT)
 
 .PHONY: deploy
 deploy: ## Bring the hosts of INVENTORY= (default: the test host) to what the inventory and the source say
@@ -74,6 +72,16 @@ test-loss: setup ## What is lost, on Debian 12 and 13 side by side, RUNS= times 
 	  echo "run $$run of $(RUNS)"
 	  LOSS_TABLES=$(CURDIR)/docs $(MAKE) --jobs=2 scenario-loss scenario-loss13
 	done
+
+.PHONY: box
+box: ## The Vagrant box of `vagrant up`, and what Vagrant needs on this machine; DEBIAN=13 for the other one
+	@scripts/setup vm
+	scripts/box $(DEBIAN)
+
+.PHONY: test-vm
+test-vm: ## The scenario vm, a virtual machine that is rebooted and loses its power, on Debian 12 and 13
+	@scripts/setup environment
+	for debian in 12 13; do DEBIAN=$$debian molecule test --scenario-name vm; done
 
 .PHONY: docs
 docs: ## Write docs/variables.md anew from the roles' argument specs

@@ -4,6 +4,8 @@ import contextlib
 import functools
 import json
 import os
+import shlex
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -56,22 +58,38 @@ SSH_OPTIONS = (
     "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR "
     f"-o ControlMaster=auto -o ControlPath={PROJECT}/.cache/ssh/%C -o ControlPersist=30"
 )
-SSH_KEY = PROJECT / ".cache" / "ssh" / "id_ed25519"
 
 
-def ssh_command(name: str) -> list[str]:
-    """Return the command line that gives a shell on a host of the scenario."""
-    return ["ssh", *SSH_OPTIONS.split(), "-i", str(SSH_KEY), f"admin@{address_of(name)}"]
+def key_of(name: str) -> str:
+    """Return the path of the ssh key for a host; `ansible-inventory` leaves templates as they are."""
+    key: str = inventory()["_meta"]["hostvars"][name]["ansible_ssh_private_key_file"]
+    return key.replace("{{ inventory_dir }}", str(INVENTORY))
+
+
+def is_local(name: str) -> bool:
+    """Say whether a host is this machine."""
+    return inventory()["_meta"]["hostvars"][name].get("ansible_connection") == "local"
+
+
+def login_of(name: str) -> str:
+    """Return user@address of a host."""
+    return f"{inventory()['_meta']['hostvars'][name]['ansible_user']}@{address_of(name)}"
+
+
+def command_on(name: str, *command: str) -> list[str]:
+    """Return the command line that runs a command on a host of the scenario."""
+    if is_local(name):
+        return list(command)
+    return ["ssh", *SSH_OPTIONS.split(), "-i", key_of(name), login_of(name), shlex.join(command)]
 
 
 @functools.cache
 def host(name: str) -> Any:
     """Return testinfra's connection to a host of the scenario, with sudo. Its commands share one ssh connection."""
+    if is_local(name):
+        return testinfra.get_host("local://")
     return testinfra.get_host(
-        f"ssh://admin@{address_of(name)}",
-        sudo=True,
-        ssh_identity_file=str(SSH_KEY),
-        ssh_extra_args=SSH_OPTIONS,
+        f"ssh://{login_of(name)}", sudo=True, ssh_identity_file=key_of(name), ssh_extra_args=SSH_OPTIONS
     )
 
 
@@ -118,7 +136,7 @@ class Load:
         """Start, and return when requests are being answered."""
         web, client = host(self.of), hosts_of("clients")[0]
         web.check_output("rm -f /var/lib/flask-probe/received")
-        command = [*ssh_command(client), "python3", "-", *self.arguments]
+        command = command_on(client, "python3", "-", *self.arguments)
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
@@ -136,7 +154,11 @@ class Load:
         # What comes late counts as well.
         time.sleep(0.5)
         # SIGINT has the client report what it has.
-        host(hosts_of("clients")[0]).check_output("pkill --signal INT --full '[p]ython3 - --address'")
+        client = hosts_of("clients")[0]
+        if is_local(client):
+            self.process.send_signal(signal.SIGINT)
+        else:
+            host(client).check_output("pkill --signal INT --full '[p]ython3 - --address'")
         output, errors = self.process.communicate(timeout=self.seconds + 60)
         if error[0] is None:
             assert output, errors
@@ -218,7 +240,7 @@ def changed(output: str) -> int:
     return sum(int(word.removeprefix("changed=")) for word in recap.split() if word.startswith("changed="))
 
 
-def eventually(condition: Callable[[], Any], *, within: float = 20.0, what: str = "") -> Any:
+def eventually(condition: Callable[[], Any], *, within: float = 60.0, what: str = "") -> Any:
     """Return the first true value of a condition. The limit is far beyond what is expected: it ends a test, no more."""
     end = time.monotonic() + within
     while not (value := condition()):

@@ -16,8 +16,10 @@ from tests.support import (
     INVENTORY,
     PROJECT,
     Load,
+    address_of,
     apps,
     changed,
+    command_on,
     converge,
     eventually,
     hosts_of,
@@ -307,13 +309,9 @@ def test_long_requests(web, account):
 
 def client_command(seconds):
     """Return a command that asks for an answer after some seconds and prints its status."""
-    from tests.support import address_of, ssh_command
-
     url = f"http://{address_of(WEB)}/sleep/{seconds}.0"
-    return [
-        *ssh_command(hosts_of("clients")[0]),
-        f"curl --silent --output /dev/null --max-time 30 --write-out '%{{http_code}}' {url}",
-    ]
+    options = ("--silent", "--output", "/dev/null", "--max-time", "30", "--write-out", "%{http_code}")
+    return command_on(hosts_of("clients")[0], "curl", *options, url)
 
 
 def get_failures(report):

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import socket
 import time
 from typing import Any
 
@@ -80,3 +81,13 @@ def write() -> dict[str, str]:
         except OSError as error:
             found[path] = type(error).__name__
     return found
+
+
+@app.get("/call/<address>/<int:port>")
+def call(address: str, port: int) -> dict[str, str]:
+    """Return what comes of a TCP connection to somebody else."""
+    try:
+        socket.create_connection((address, port), timeout=5).close()
+    except OSError as error:
+        return {"outcome": type(error).__name__}
+    return {"outcome": "connected"}
