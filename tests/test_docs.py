@@ -59,7 +59,7 @@ def test_every_scenario_has_what_it_verifies_with():
     assert scenarios
     for scenario in scenarios:
         assert list(scenario.glob("tests/test_*.py")), scenario
-        assert (scenario / "inventory" / "hosts.yml").is_file(), scenario
+        assert [path for path in scenario.glob("inventory/hosts.*") if path.is_file()], scenario
 
 
 def test_readme_links_and_files_exist():

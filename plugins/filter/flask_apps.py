@@ -116,6 +116,15 @@ def app_address(host: str, groups: Groups, hostvars: HostVars) -> str | None:
     return None if address is None else str(address)
 
 
+def flask_app_balancers(groups: Groups, hostvars: HostVars) -> list[str]:
+    """Return the balancers that may have servers: not those on which the check has found no HAProxy yet."""
+    return [
+        name
+        for name in groups["load_balancers"]
+        if not hostvars[name].get("__haproxy_check", {}).get("not_there", False)
+    ]
+
+
 def flask_app_allow(host: str, groups: Groups, hostvars: HostVars) -> list[str]:
     """Return the addresses from which balancers reach the apps of `host`, as far as the inventory names them.
 
@@ -518,6 +527,7 @@ class FilterModule:
         return {
             "flask_apps_complete": flask_apps_complete,
             "flask_app_allow": flask_app_allow,
+            "flask_app_balancers": flask_app_balancers,
             "flask_app_instances": flask_app_instances,
             "flask_apps_on": flask_apps_on,
             "flask_servers": flask_servers,

@@ -97,7 +97,8 @@ from ansible.module_utils.flask_layout import (
     write_file,
 )
 
-POLL = 0.05  # seconds between two looks at an instance that is starting
+POLL = 0.05  # seconds between two questions for the health of an instance that is starting
+LOOK = 0.5  # seconds between two looks at its unit
 CRASHES = 3  # restarts by systemd after which waiting on is pointless
 
 
@@ -105,19 +106,28 @@ def put(app: App, deployment: str, instance: dict[str, Any]) -> None:
     """Point an instance at a deployment and restart it."""
     write_file(app.drop_in(instance["number"]), app.expected_drop_in(deployment, instance))
     app.point(instance["number"], deployment)
-    run("systemctl", "daemon-reload")
-    if not app.enabled(instance["number"]):
-        run("systemctl", "enable", "--quiet", app.unit(instance["number"]))
-    run("systemctl", "restart", app.unit(instance["number"]))
+    unit, target = app.unit(instance["number"]), f"flask-{app.name}.target"
+    if app.enabled(instance["number"]) and app.at_boot():
+        run("systemctl", "daemon-reload")
+    else:
+        # Reads the units anew as well.
+        run("systemctl", "enable", "--quiet", unit, target)
+        run("systemctl", "start", "--no-block", target)
+    run("systemctl", "restart", unit)
 
 
 def wait(app: App, deployment: str, instance: dict[str, Any], path: str, timeout: float) -> str:
     """Wait until an instance runs a deployment and is healthy; return why it is not, empty if it is."""
     end = time.monotonic() + timeout
     before = int(app.unit_states([instance["number"]])[instance["number"]]["NRestarts"])
+    looked = time.monotonic()
     while True:
         problem = health(instance["address"], instance["port"], path, instance["health_host"])
-        state = app.unit_states([instance["number"]])[instance["number"]]
+        if problem and time.monotonic() < min(looked + LOOK, end):
+            time.sleep(POLL)
+            continue
+        # A process for each look, which a slow machine would rather spend on the instance.
+        state, looked = app.unit_states([instance["number"]])[instance["number"]], time.monotonic()
         if not problem:
             # Another process on the port would answer as well.
             if process_environment(state["MainPID"]).get("APP_DEPLOYMENT") == deployment:

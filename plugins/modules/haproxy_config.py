@@ -25,6 +25,9 @@ options:
     description: Replace a file that somebody else wrote.
     type: bool
     default: false
+  sandbox:
+    description: What C(/etc/systemd/system/haproxy.service.d/sandbox.conf) is to have in it, to be compared only.
+    type: str
   restart:
     description: Restart instead of reload where the unit has changed since HAProxy was started.
     type: bool
@@ -52,6 +55,10 @@ left_out:
   description: Servers, C(backend/server), that are drained at run time, as only an interrupted deploy leaves them.
   returned: always
   type: list
+sandbox_differs:
+  description: Whether the drop-in with the sandbox is another one than C(sandbox), or is missing.
+  returned: always
+  type: bool
 pending:
   description: Whether there is something to do, or was.
   returned: always
@@ -62,6 +69,7 @@ restart_needed:
   type: bool
 """
 
+import contextlib
 import os
 import re
 import subprocess
@@ -78,6 +86,7 @@ from ansible.module_utils.haproxy_servers import Balancer
 from ansible.module_utils.listeners import listeners
 
 HAPROXY = "/usr/sbin/haproxy"
+SANDBOX = Path("/etc/systemd/system/haproxy.service.d/sandbox.conf")
 SERVICE = "haproxy.service"
 DROP_INS = Path("/etc/systemd/system/haproxy.service.d")
 # HAProxy tries a clashing bind again for 2 to 3 seconds before it gives up; 2.6 refuses and 3.0 is silent meanwhile.
@@ -193,6 +202,17 @@ def apply(restart: bool) -> tuple[str, str]:
     return action, "\n".join([problem, journal(SERVICE, since, pattern=r"\[(ALERT|WARNING)\]")])
 
 
+def sandbox_differs(expected: str | None) -> bool:
+    """Say whether the drop-in is not what it is to be: its content, or who may write it."""
+    if expected is None:
+        return False
+    with contextlib.suppress(FileNotFoundError):
+        found = SANDBOX.stat()
+        right = (found.st_uid, found.st_gid, found.st_mode & 0o7777) == (0, 0, 0o644)
+        return not right or SANDBOX.read_text().rstrip("\n") != expected.rstrip("\n")
+    return True
+
+
 def main() -> None:
     """Check, replace, reload, prove; go back where the proof fails."""
     module = AnsibleModule(
@@ -200,6 +220,7 @@ def main() -> None:
             "content": {"type": "str"},
             "path": {"type": "path", "default": "/etc/haproxy/haproxy.cfg"},
             "takeover": {"type": "bool", "default": False},
+            "sandbox": {"type": "str"},
             "restart": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
@@ -215,6 +236,7 @@ def main() -> None:
         "not_there": False,
         "pending": True,
         "left_out": left_out(),
+        "sandbox_differs": sandbox_differs(module.params["sandbox"]),
     }
     if result["changed"]:
         result["diff"] = {"before": old or "", "after": content, "before_header": str(path), "after_header": str(path)}
