@@ -258,12 +258,13 @@ def test_release_that_only_the_balancers_find_unhealthy(web, account, tmp_path):
 def test_drained_is_drained_in_the_worker_that_a_reload_left_behind(web, account):
     """What is out may be killed: requests that came before a reload have ended as well."""
     with Load(WEB) as load:
-        long = [subprocess.Popen(client_command("10"), stdout=subprocess.PIPE, text=True) for _ in range(3)]
+        # Longer than the playbook takes, which would otherwise have waited by chance.
+        long = [subprocess.Popen(client_command("20"), stdout=subprocess.PIPE, text=True) for _ in range(3)]
         time.sleep(1.5)
         web.check_output("systemctl reload haproxy.service")
         assert playbook("--extra-vars", "server=probe/web-2", name="playbooks/drain.yml").returncode == 0
         web.check_output("systemctl kill --signal=KILL flask-probe@2.service")
-        assert [process.communicate(timeout=60)[0] for process in long] == ["204"] * 3
+        assert [process.communicate(timeout=90)[0] for process in long] == ["204"] * 3
         eventually(
             lambda: web.run("curl --silent --fail http://127.0.0.1:6002/health").rc == 0, what="the instance back"
         )
@@ -310,7 +311,7 @@ def test_long_requests(web, account):
 def client_command(seconds):
     """Return a command that asks for an answer after some seconds and prints its status."""
     url = f"http://{address_of(WEB)}/sleep/{seconds}.0"
-    options = ("--silent", "--output", "/dev/null", "--max-time", "30", "--write-out", "%{http_code}")
+    options = ("--silent", "--output", "/dev/null", "--max-time", "60", "--write-out", "%{http_code}")
     return command_on(hosts_of("clients")[0], "curl", *options, url)
 
 

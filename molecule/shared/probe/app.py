@@ -50,8 +50,8 @@ def environment(name: str) -> dict[str, str | None]:
 
 @app.get("/sleep/<float:seconds>")
 def sleep(seconds: float) -> Response:
-    """Answer after a while, 10 seconds at most."""
-    time.sleep(min(seconds, 10.0))
+    """Answer after a while, 30 seconds at most."""
+    time.sleep(min(seconds, 30.0))
     return Response("", status=204)
 
 
