@@ -257,10 +257,13 @@ def test_release_that_only_the_balancers_find_unhealthy(web, account, tmp_path):
 
 def test_drained_is_drained_in_the_worker_that_a_reload_left_behind(web, account):
     """What is out may be killed: requests that came before a reload have ended as well."""
+    # One in each instance, as nobody else asks; longer than the playbook takes, which would have waited by chance.
+    long = [subprocess.Popen(client_command("20"), stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    eventually(
+        lambda: [statistics(web)[f"web-{number}"]["scur"] for number in (1, 2, 3)] == ["1"] * 3,
+        what="one request in each",
+    )
     with Load(WEB) as load:
-        # Longer than the playbook takes, which would otherwise have waited by chance.
-        long = [subprocess.Popen(client_command("20"), stdout=subprocess.PIPE, text=True) for _ in range(3)]
-        time.sleep(1.5)
         web.check_output("systemctl reload haproxy.service")
         assert playbook("--extra-vars", "server=probe/web-2", name="playbooks/drain.yml").returncode == 0
         web.check_output("systemctl kill --signal=KILL flask-probe@2.service")
