@@ -258,7 +258,8 @@ def test_release_that_only_the_balancers_find_unhealthy(web, account, tmp_path):
 def test_drained_is_drained_in_the_worker_that_a_reload_left_behind(web, account):
     """What is out may be killed: requests that came before a reload have ended as well."""
     # One in each instance, as nobody else asks; longer than the playbook takes, which would have waited by chance.
-    long = [subprocess.Popen(client_command("20"), stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    # A GET would be tried again elsewhere.
+    long = [subprocess.Popen(client_command("20", "POST"), stdout=subprocess.PIPE, text=True) for _ in range(3)]
     eventually(
         lambda: [statistics(web)[f"web-{number}"]["scur"] for number in (1, 2, 3)] == ["1"] * 3,
         what="one request in each",
@@ -311,10 +312,20 @@ def test_long_requests(web, account):
     assert {name: int(row["chkdown"]) for name, row in statistics(web).items() if name.startswith("web-")} == down
 
 
-def client_command(seconds):
+def client_command(seconds, method="GET"):
     """Return a command that asks for an answer after some seconds and prints its status."""
     url = f"http://{address_of(WEB)}/sleep/{seconds}.0"
-    options = ("--silent", "--output", "/dev/null", "--max-time", "60", "--write-out", "%{http_code}")
+    options = (
+        "--request",
+        method,
+        "--silent",
+        "--output",
+        "/dev/null",
+        "--max-time",
+        "60",
+        "--write-out",
+        "%{http_code}",
+    )
     return command_on(hosts_of("clients")[0], "curl", *options, url)
 
 

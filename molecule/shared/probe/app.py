@@ -48,7 +48,7 @@ def environment(name: str) -> dict[str, str | None]:
     return {"sha256": None if value is None else hashlib.sha256(value.encode()).hexdigest()}
 
 
-@app.get("/sleep/<float:seconds>")
+@app.route("/sleep/<float:seconds>", methods=["GET", "POST"])
 def sleep(seconds: float) -> Response:
     """Answer after a while, 30 seconds at most."""
     time.sleep(min(seconds, 30.0))
