@@ -266,13 +266,15 @@ def test_drained_is_drained_in_the_worker_that_a_reload_left_behind(web, account
     )
     with Load(WEB) as load:
         web.check_output("systemctl reload haproxy.service")
-        assert playbook("--extra-vars", "server=probe/web-2", name="playbooks/drain.yml").returncode == 0
-        web.check_output("systemctl kill --signal=KILL flask-probe@2.service")
-        assert [process.communicate(timeout=90)[0] for process in long] == ["204"] * 3
-        eventually(
-            lambda: web.run("curl --silent --fail http://127.0.0.1:6002/health").rc == 0, what="the instance back"
-        )
-        assert playbook("--extra-vars", "server=probe/web-2 lift=true", name="playbooks/drain.yml").returncode == 0
+        try:
+            assert playbook("--extra-vars", "server=probe/web-2", name="playbooks/drain.yml").returncode == 0
+            web.check_output("systemctl kill --signal=KILL flask-probe@2.service")
+            assert [process.communicate(timeout=90)[0] for process in long] == ["204"] * 3
+            health = "curl --silent --fail http://127.0.0.1:6002/health"
+            eventually(lambda: web.run(health).rc == 0, what="the instance answering again")
+        finally:
+            done = playbook("--extra-vars", "server=probe/web-2 lift=true", name="playbooks/drain.yml")
+        assert done.returncode == 0
     account("reload, drain, SIGKILL of what is drained", load)
     nothing_lost(load)
     assert load.report.longest_gap <= 0.5
