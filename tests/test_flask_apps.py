@@ -158,3 +158,13 @@ def test_address_is_asked_for_where_balancers_are_elsewhere(flask_apps):
 def test_groups_need_hosts(flask_apps, group):
     for groups in (GROUPS | {group: []}, {name: hosts for name, hosts in GROUPS.items() if name != group}):
         assert any(f"the group {group} is" in problem for problem in problems(flask_apps, app(), groups=groups))
+
+
+def test_balancers_without_haproxy_are_not_asked(flask_apps):
+    groups = {"load_balancers": ["new", "old", "unchecked"]}
+    hostvars = {
+        "new": {"__haproxy_check": {"not_there": True}},
+        "old": {"__haproxy_check": {"not_there": False}},
+        "unchecked": {},
+    }
+    assert flask_apps.flask_app_balancers(groups, hostvars) == ["old", "unchecked"]
