@@ -10,7 +10,8 @@ from __future__ import annotations
 import csv
 import io
 import time
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
 
 from ansible.module_utils.haproxy_master import MASTER_SOCKET, Processes, ask, processes
 
@@ -19,6 +20,9 @@ MAINTENANCE = 0x01 | 0x04  # set at run time, or `disabled` in the configuration
 DRAIN = 0x08
 RUNNING = 2  # srv_op_state
 POLL = 0.05  # seconds
+
+
+Answer = TypeVar("Answer")
 
 
 class HAProxyError(Exception):
@@ -92,24 +96,27 @@ class Balancer:
                     raise HAProxyError(f"HAProxy's master does not answer on {self.path}: {error}") from error
                 time.sleep(POLL)
 
+    def _said(self, worker: int, command: str, parse: Callable[[str], Answer], nothing: Answer) -> Answer:
+        """Ask a worker; `nothing` for one that has ended, which is listed a moment longer than it answers."""
+        end = time.monotonic() + 5
+        while True:
+            try:
+                return parse(ask(f"@!{worker} {command}", self.path))
+            except (OSError, ValueError) as error:
+                if self._ended(worker):
+                    return nothing
+                if time.monotonic() > end:
+                    raise HAProxyError(f"HAProxy's worker {worker} does not answer `{command}`: {error}") from error
+            time.sleep(POLL)
+
     def servers(self, worker: int) -> dict[tuple[str, str], Server]:
         """Return the servers of a worker by (backend, server); none for a worker that has ended."""
-        try:
-            found = parse_servers(ask(f"@!{worker} show servers state", self.path))
-        except (OSError, ValueError) as error:
-            if self._ended(worker):
-                return {}
-            raise HAProxyError(f"HAProxy's worker {worker} does not say which servers it has: {error}") from error
+        found = self._said(worker, "show servers state", parse_servers, list[Server]())
         return {(server.backend, server.name): server for server in found}
 
     def sessions(self, worker: int, key: tuple[str, str]) -> int:
         """Return how many requests a worker has in a server, or waiting for it."""
-        try:
-            return parse_sessions(ask(f"@!{worker} show stat -1 4 -1", self.path)).get(key, 0)
-        except (OSError, ValueError) as error:
-            if self._ended(worker):
-                return 0
-            raise HAProxyError(f"HAProxy's worker {worker} does not say what it is doing: {error}") from error
+        return self._said(worker, "show stat -1 4 -1", parse_sessions, dict[tuple[str, str], int]()).get(key, 0)
 
     def set(self, worker: int, key: tuple[str, str], what: str) -> None:
         """Give a worker a `set server` command, which is silent where it was obeyed."""
