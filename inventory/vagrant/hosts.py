@@ -8,9 +8,10 @@ import subprocess
 
 def machine(name: str) -> dict[str, str]:
     """Return the connection variables of a machine, from `vagrant ssh-config`."""
-    shown = subprocess.run(["vagrant", "ssh-config", name], capture_output=True, text=True, check=False)
-    if shown.returncode:
-        # Seen where somebody tries to reach it: a name that does not resolve, and says why.
+    try:
+        shown = subprocess.run(["vagrant", "ssh-config", name], capture_output=True, text=True, check=True)
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        # No machine, or not even Vagrant. Seen where somebody tries to reach it: a name that does not resolve, and says why.
         return {"ansible_host": f"{name}-is-not-up.type-vagrant-up.invalid"}
     options = dict(line.split(maxsplit=1) for line in shown.stdout.splitlines() if line.strip())
     return {
