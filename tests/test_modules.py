@@ -1,6 +1,10 @@
 """The parts of the modules that need no host."""
 
-from ansible.module_utils.flask_layout import App, quoted, write_file
+import os
+from pwd import struct_passwd
+
+import pytest
+from ansible.module_utils.flask_layout import App, LayoutError, quoted, write_file
 from ansible.module_utils.haproxy_master import Processes, parse_processes
 from ansible.module_utils.listeners import listening_inodes, unit_of
 
@@ -65,6 +69,21 @@ def test_instance_points_at_a_deployment(tmp_path):
     assert app.linked(1) is None
 
 
+def test_only_one_module_is_at_work_on_an_app(tmp_path):
+    app = App("hello")
+    with app.alone(folder=tmp_path):
+        with (
+            pytest.raises(LayoutError, match=rf"process {os.getpid()} of another run has been at work on hello"),
+            app.alone(wait=0.1, folder=tmp_path),
+        ):
+            pass
+        # Another application is another matter.
+        with App("other").alone(wait=0.1, folder=tmp_path):
+            pass
+    with app.alone(wait=0.1, folder=tmp_path):
+        pass
+
+
 def test_listening_inodes():
     table = (
         "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
@@ -103,3 +122,20 @@ def test_release_of_debian():
     assert list(preflight.release_problems(ubuntu, ["12", "13"])) == [
         "this is Ubuntu 24.04. Fix: a host with Debian 12 or 13; it is what the project is tested on."
     ]
+
+
+def test_users_that_are_as_the_role_makes_them():
+    preflight = load("modules/host_preflight.py")
+
+    def user(name, home, shell):
+        return struct_passwd((name, "x", 999, 999, "", home, shell))
+
+    found = preflight.app_users(
+        [
+            user("flask-hello", "/var/lib/flask-hello", "/usr/sbin/nologin"),
+            user("flask-other", "/home/flask-other", "/usr/sbin/nologin"),
+            user("flask-login", "/var/lib/flask-login", "/bin/bash"),
+            user("games", "/var/lib/games", "/usr/sbin/nologin"),
+        ]
+    )
+    assert found == ["flask-hello"]

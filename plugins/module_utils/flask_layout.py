@@ -12,6 +12,7 @@ only: this runs on the targets.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import http.client
 import json
 import os
@@ -20,6 +21,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ ROOT = Path("/opt/flask")
 SYSTEMD = Path("/etc/systemd/system")
 RUNTIME = Path("/run/systemd/system")
 BAD, PROVEN = "bad", "proven"
+OTHER_RUN = 300.0  # seconds, more than a release may take to start, fail and be undone
 
 
 class LayoutError(Exception):
@@ -85,6 +88,31 @@ class App:
         self.releases = self.home / "releases"
         self.deployments = self.home / "deployments"
         self.instances = self.home / "instances"
+
+    @contextlib.contextmanager
+    def alone(self, wait: float = OTHER_RUN, folder: Path = Path("/run")) -> Iterator[None]:
+        """Keep other modules off the application: what a lost control node had begun here goes on, beside the next run.
+
+        Waits for the other one, and raises LayoutError after `wait` seconds. The kernel lifts the lock of a process
+        that has ended (flock(2)).
+        """
+        path, end = folder / f"flask-{self.name}@.lock", time.monotonic() + wait
+        with path.open("a+") as file:
+            while True:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError as error:
+                    if time.monotonic() > end:
+                        other = path.read_text().strip()
+                        raise LayoutError(
+                            f"process {other} of another run has been at work on {self.name} for {wait:g} s. "
+                            f"Fix: wait for it, or end it with `sudo kill {other}`"
+                        ) from error
+                time.sleep(0.05)
+            file.truncate(0)
+            print(os.getpid(), file=file, flush=True)
+            yield
 
     def unit(self, instance: str | int) -> str:
         """Return the unit of an instance."""

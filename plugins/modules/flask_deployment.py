@@ -93,6 +93,7 @@ surplus:
   type: list
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -191,27 +192,9 @@ def unit_diff(path: Path, text: str) -> dict[str, str]:
     return {"before": before, "after": text, "before_header": str(path), "after_header": str(path)}
 
 
-def main() -> None:
+def bring(module: AnsibleModule, app: App) -> None:
     """Write, prove, compare."""
-    module = AnsibleModule(
-        argument_spec={
-            "name": {"type": "str", "required": True},
-            "release": {"type": "str", "required": True},
-            "environment": {"type": "str", "default": "", "no_log": True},
-            "units": {"type": "dict", "required": True},
-            "unit_settings": {"type": "list", "elements": "str", "default": []},
-            "server": {"type": "dict", "default": {}},
-            "wsgi": {"type": "str", "required": True},
-            "instances": {"type": "list", "elements": "dict", "required": True},
-            "health": {"type": "str", "required": True},
-            "keep": {"type": "int", "default": 5},
-            "force": {"type": "bool", "default": False},
-        },
-        supports_check_mode=True,
-    )
-    os.umask(0o022)
     params = module.params
-    app = App(params["name"])
     variables = full_environment(app, params)
     environment = "".join(f"{key}={quoted(value)}\n" for key, value in variables.items())
     settings = "".join(f"{line}\n" for line in params["unit_settings"])
@@ -272,6 +255,33 @@ def main() -> None:
     except (OSError, LayoutError) as error:
         module.fail_json(msg=f"Deployment {deployment} of {app.name}: {error}. No instance was touched.", **result)
     module.exit_json(**result)
+
+
+def main() -> None:
+    """Do so, nobody else being at work on the application."""
+    module = AnsibleModule(
+        argument_spec={
+            "name": {"type": "str", "required": True},
+            "release": {"type": "str", "required": True},
+            "environment": {"type": "str", "default": "", "no_log": True},
+            "units": {"type": "dict", "required": True},
+            "unit_settings": {"type": "list", "elements": "str", "default": []},
+            "server": {"type": "dict", "default": {}},
+            "wsgi": {"type": "str", "required": True},
+            "instances": {"type": "list", "elements": "dict", "required": True},
+            "health": {"type": "str", "required": True},
+            "keep": {"type": "int", "default": 5},
+            "force": {"type": "bool", "default": False},
+        },
+        supports_check_mode=True,
+    )
+    os.umask(0o022)
+    app = App(module.params["name"])
+    try:
+        with contextlib.nullcontext() if module.check_mode else app.alone():
+            bring(module, app)
+    except LayoutError as error:
+        module.fail_json(msg=f"{app.name}: {error}. No instance was touched.")
 
 
 if __name__ == "__main__":

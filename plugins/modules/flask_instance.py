@@ -169,29 +169,10 @@ def restore(app: App, params: dict[str, Any], was: str | None, at: tuple[str, in
     return f"it is back on {was}" + (f", which is not healthy either: {again}" if again else " and healthy")
 
 
-def main() -> None:
-    """Put an instance in place and see it healthy, or put it back as it was."""
-    module = AnsibleModule(
-        argument_spec={
-            "name": {"type": "str", "required": True},
-            "number": {"type": "int", "required": True},
-            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-            "deployment": {"type": "str"},
-            "failed_deployment": {"type": "str", "default": ""},
-            "address": {"type": "str", "default": "127.0.0.1"},
-            "port": {"type": "int"},
-            "host": {"type": "str"},
-            "number_base": {"type": "int", "default": 0},
-            "health": {"type": "str", "default": "/health"},
-            "health_host": {"type": "str", "default": "localhost"},
-            "timeout": {"type": "int", "default": 60},
-        },
-        required_if=[("state", "present", ("deployment", "port", "host"))],
-        supports_check_mode=True,
-    )
-    os.umask(0o022)
+def change(module: AnsibleModule, app: App) -> None:
+    """Put the instance in place and see it healthy, or put it back as it was."""
     params = module.params
-    app, number, deployment = App(params["name"]), params["number"], params["deployment"]
+    number, deployment = params["number"], params["deployment"]
     was, was_at = app.linked(number), app.listens_at(number)
     before = {"was": was, "was_address": was_at[0] if was_at else None, "was_port": was_at[1] if was_at else None}
     result: dict[str, Any] = {"name": app.name, "number": number} | before
@@ -229,6 +210,35 @@ def main() -> None:
     module.fail_json(
         msg=f"{app.unit(number)}: {ended}.{marked}\nWhat the unit wrote:\n{shown}", journal=shown, **result
     )
+
+
+def main() -> None:
+    """Change one instance, nobody else being at work on the application."""
+    module = AnsibleModule(
+        argument_spec={
+            "name": {"type": "str", "required": True},
+            "number": {"type": "int", "required": True},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "deployment": {"type": "str"},
+            "failed_deployment": {"type": "str", "default": ""},
+            "address": {"type": "str", "default": "127.0.0.1"},
+            "port": {"type": "int"},
+            "host": {"type": "str"},
+            "number_base": {"type": "int", "default": 0},
+            "health": {"type": "str", "default": "/health"},
+            "health_host": {"type": "str", "default": "localhost"},
+            "timeout": {"type": "int", "default": 60},
+        },
+        required_if=[("state", "present", ("deployment", "port", "host"))],
+        supports_check_mode=True,
+    )
+    os.umask(0o022)
+    app = App(module.params["name"])
+    try:
+        with contextlib.nullcontext() if module.check_mode else app.alone():
+            change(module, app)
+    except LayoutError as error:
+        module.fail_json(msg=f"{app.unit(module.params['number'])}: {error}. It was not touched.")
 
 
 if __name__ == "__main__":

@@ -397,25 +397,25 @@ def test_instance_that_keeps_exiting(web, account):
     assert web.service("flask-probe@3.service").is_running
 
 
+def kill_in_rollout(web, *arguments):
+    """Run site.yml and kill it, and all that it started on this machine, when it has put instance 1 on a deployment."""
+    link = "readlink /opt/flask/probe/instances/1"
+    before = web.check_output(link)
+    command = ["ansible-playbook", f"--inventory={INVENTORY}", "site.yml", *arguments]
+    environment = os.environ | {"ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg")}
+    process = subprocess.Popen(
+        command, cwd=PROJECT, env=environment, stdout=subprocess.DEVNULL, start_new_session=True
+    )  # fmt: skip
+    eventually(lambda: web.check_output(link) != before, what="instance 1 on another deployment")
+    os.killpg(process.pid, signal.SIGKILL)
+    assert process.wait(timeout=20) == -signal.SIGKILL, "it had ended before"
+
+
 def test_control_node_killed(web, account, tmp_path):
     arguments = variables(flask_apps=apps(source=copy_of_probe(tmp_path)))
     assert playbook("--extra-vars", "server=probe/web-3", name="playbooks/drain.yml").returncode == 0
     with Load(WEB) as load:
-        environment = os.environ | {
-            "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"),
-            "PYTHONUNBUFFERED": "1",
-            "ANSIBLE_NOCOLOR": "1",
-        }
-        process = subprocess.Popen(
-            ["ansible-playbook", f"--inventory={INVENTORY}", "site.yml", *arguments],
-            cwd=PROJECT, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True,
-        )  # fmt: skip
-        assert process.stdout is not None
-        for line in process.stdout:
-            if line.startswith("TASK [") and "Put the instance on the deployment" in line:
-                break
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait(timeout=20)
+        kill_in_rollout(web, *arguments)
         time.sleep(3)
         converge(*arguments)
         assert changed(converge("--check", *arguments)) == 0
@@ -425,6 +425,23 @@ def test_control_node_killed(web, account, tmp_path):
     account("control node killed in a rollout, run again", load)
     nothing_lost(load)
     assert len({running(web, number)["APP_DEPLOYMENT"] for number in (1, 2, 3)}) == 1
+
+
+def test_run_after_a_killed_one_that_goes_on_at_the_host(web, account, tmp_path):
+    """What a killed control node had begun on a host goes on there: the next run waits for its end, and puts back."""
+    converge()
+    before, again = running(web, 1)["APP_DEPLOYMENT"], tried_again(web)
+    sick = variables(flask_apps=apps(source=copy_of_probe(tmp_path, health="/nowhere"), start_timeout=12))
+    with Load(WEB) as load:
+        kill_in_rollout(web, *sick)
+        converge()
+        assert "is back on" in web.check_output("journalctl --identifier=flask-deploy --lines=8 --no-pager")
+        assert set(in_rotation(web)) == {"probe/web-1", "probe/web-2", "probe/web-3"}
+    account("the same, a release that is undone meanwhile", load)
+    nothing_lost(load)
+    assert {running(web, number)["APP_DEPLOYMENT"] for number in (1, 2, 3)} == {before}
+    # Undone while it was out, not while it had requests.
+    assert tried_again(web) == again
 
 
 def test_second_deploy_is_told_who_is_first(web, account, tmp_path):
