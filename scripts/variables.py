@@ -43,7 +43,7 @@ def rows(options: dict[str, Any], defaults: dict[str, Any], indent: str = "") ->
         default = (
             "required"
             if option.get("required")
-            else f"`{yaml.safe_dump(defaults[name]).split(chr(10))[0]}`"
+            else f"`{yaml.safe_dump(defaults[name], width=1000).split(chr(10))[0]}`"
             if name in defaults
             else ""
         )

@@ -9,7 +9,8 @@ short_description: Find on a host what would make a run fail half-way
 description:
   - Changes nothing. Reports the Debian release, whether systemd runs the host, ports that somebody else holds, a foreign
     haproxy.cfg and a full disk, all of them at once.
-  - Returns the facts that the roles need, as M(ansible.builtin.setup) names them.
+  - Returns the facts that the roles need, as M(ansible.builtin.setup) names them, and C(flask_users), the users of apps
+    that are there as the role flask_app makes them.
 options:
   ports:
     description: Ports that are going to be used, C({port, owner}), the owner being C(haproxy) or a unit.
@@ -49,9 +50,10 @@ problems:
 """
 
 import os
+import pwd
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +96,16 @@ def port_problems(wanted: list[dict[str, Any]], found: dict[int, Listener]) -> I
             )
 
 
+def app_users(users: Iterable[pwd.struct_passwd]) -> list[str]:
+    """Return the names of those users that are as the role flask_app makes the user of an app."""
+    return [
+        user.pw_name
+        for user in users
+        if user.pw_name.startswith("flask-")
+        and (user.pw_dir, user.pw_shell) == (f"/var/lib/{user.pw_name}", "/usr/sbin/nologin")
+    ]
+
+
 def main() -> None:
     """Collect the problems and fail with all of them."""
     module = AnsibleModule(
@@ -134,6 +146,7 @@ def main() -> None:
         "python": {"version": version},
         "architecture": os.uname().machine,
         "distribution_major_version": release["VERSION_ID"],
+        "flask_users": app_users(pwd.getpwall()),
     }
     module.exit_json(changed=False, problems=[], ansible_facts=facts)
 
