@@ -10,7 +10,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import pytest
 import testinfra
@@ -126,6 +126,8 @@ class Load:
     The load ends when its seconds are over or, earlier, when the block does.
     """
 
+    under_way: ClassVar[int] = 0
+
     def __init__(self, of: str, seconds: float = 240.0, **plan: Any) -> None:
         self.of, self.seconds = of, seconds
         options = {"address": address_of(of), "host": "probe.test", "seconds": seconds} | plan
@@ -134,8 +136,11 @@ class Load:
 
     def __enter__(self) -> Self:
         """Start, and return when requests are being answered."""
-        web, client = host(self.of), hosts_of("clients")[0]
-        web.check_output("rm -f /var/lib/flask-probe/received")
+        client = hosts_of("clients")[0]
+        if not Load.under_way:
+            for name in hosts_of("app_servers"):
+                host(name).check_output("rm -f /var/lib/flask-probe/received")
+        Load.under_way += 1
         command = command_on(client, "python3", "-", *self.arguments)
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -150,6 +155,7 @@ class Load:
 
     def __exit__(self, *error: object) -> None:
         """Let the load end, and account for it."""
+        Load.under_way -= 1
         self.took = time.monotonic() - self.began
         # What comes late counts as well.
         time.sleep(0.5)
@@ -158,13 +164,14 @@ class Load:
         if is_local(client):
             self.process.send_signal(signal.SIGINT)
         else:
-            host(client).check_output("pkill --signal INT --full '[p]ython3 - --address'")
+            host(client).check_output(f"pkill --signal INT --full '[p]ython3 - --address={address_of(self.of)} '")
         output, errors = self.process.communicate(timeout=self.seconds + 60)
         if error[0] is None:
             assert output, errors
             found = json.loads(output)
             requests = [loss.Sent(**request) for request in found.pop("requests")]
-            ids = host(self.of).check_output("cat /var/lib/flask-probe/received").split()
+            received = "find /var/lib/flask-probe -name received -exec cat {} +"
+            ids = [one for name in hosts_of("app_servers") for one in host(name).check_output(received).split()]
             self.report = loss.Report.of(requests, found["seconds"], found["started"], ids)
             assert self.report.sent > 20, self.report
 

@@ -104,22 +104,15 @@ class Build:
         # What the app pins itself wins over what we pin for the server.
         self.server = without(Path(str(args["server_requirements"])).read_text(), requirement_names(text))
         self.cache = Path(PROJECT, str(args.get("cache", ".cache/releases")))
-        self.release = self._id(text)
+        self.content = self._content(text)
+        self.release = _short(json.dumps([self.content, self.python_version, self.platform]))
         self.archive = self.cache / f"{self.name}-{self.release}.tar.gz"
         self.record = self.archive.with_name(f"{self.name}-{self.release}.json")
 
-    def _id(self, requirements: str) -> str:
+    def _content(self, requirements: str) -> str:
+        """Return a digest of all inputs that do not depend on the host."""
         digest = hashlib.sha256(
-            json.dumps(
-                [
-                    LAYOUT,
-                    [path.read_text() for path in OURS],
-                    self.python_version,
-                    self.platform,
-                    self.server,
-                    requirements,
-                ]
-            ).encode()
+            json.dumps([LAYOUT, [path.read_text() for path in OURS], self.server, requirements]).encode()
         )
         for name, path in source_files(self.source):
             digest.update(f"{name}\0{path.stat().st_mode & 0o100 if path.exists() else 0}\0".encode())
@@ -128,7 +121,7 @@ class Build:
                 if path.is_symlink()
                 else hashlib.sha256(path.read_bytes()).digest()
             )
-        return digest.hexdigest()[:12]
+        return digest.hexdigest()
 
     def ready(self) -> bool:
         """Say whether the archive is in the cache; its record is written last."""
@@ -215,6 +208,10 @@ class Build:
             archive.with_name(archive.name.removesuffix(".tar.gz") + ".json").unlink(missing_ok=True)
 
 
+def _short(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
 def _uv() -> str:
     try:
         from uv import find_uv_bin
@@ -236,13 +233,18 @@ class ActionModule(ActionBase):
     TRANSFERS_FILES = True
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return {changed, release, packages}."""
+        """Return {changed, release, content, packages}."""
         super().run(tmp, task_vars)
         args = dict(self._task.args)
         build = Build(args)
         built = build.make()
         record = json.loads(build.record.read_text())
-        result: dict[str, Any] = {"release": build.release, "packages": record["packages"], "built": built}
+        result: dict[str, Any] = {
+            "release": build.release,
+            "content": build.content,
+            "packages": record["packages"],
+            "built": built,
+        }
         if args.get("build_only", False):
             return result | {"changed": False}
         on_host = {"name": build.name, "release": build.release, "size": record["size"]}

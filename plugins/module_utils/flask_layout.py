@@ -22,6 +22,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -199,19 +200,27 @@ class App:
         """Remember that a deployment failed, so that it is neither retried silently nor chosen by a rollback."""
         write_file(self.deployments / deployment / BAD, f"{time.strftime('%Y-%m-%d %H:%M:%S %z')}: {reason}\n")
 
-    def history(self) -> list[str]:
-        """Return the deployments that all instances of this host were on, the last one last."""
+    def history(self) -> list[tuple[float, str]]:
+        """Return (time, deployment) of what all instances of this host were on, the last one last; seconds of the epoch."""
+        found = []
         with contextlib.suppress(OSError):
-            return [line.split()[-1] for line in (self.home / "history").read_text().splitlines() if line.strip()]
-        return []
+            for line in (self.home / "history").read_text().splitlines():
+                when, _, deployment = line.strip().partition(" ")
+                # A power cut may have left half a line.
+                with contextlib.suppress(ValueError):
+                    found.append((datetime.strptime(when, "%Y-%m-%dT%H:%M:%S%z").timestamp(), deployment))
+        return found
+
+    def last_live(self, count: int) -> list[str]:
+        """Return the deployments that all instances of this host were on last."""
+        return [deployment for _, deployment in self.history()[-count:]]
 
     def remember(self) -> None:
         """Write the deployment down that all instances are on, where it is one and not written down yet."""
-        history = self.history()
         deployment = self.linked(next(iter(self.numbers()), 0))
         if deployment is None:
             return
-        if {self.linked(number) for number in self.numbers()} == {deployment} and history[-1:] != [deployment]:
+        if {self.linked(number) for number in self.numbers()} == {deployment} and self.last_live(1) != [deployment]:
             with (self.home / "history").open("a") as file:
                 file.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')} {deployment}\n")
 
@@ -221,7 +230,7 @@ class App:
         What an instance is on stays, so does `current`, and so do the `keep` youngest good ones and bad ones each:
         among them is the one that a rollback would choose.
         """
-        live = {current, *self.history()[-2:], *(self.linked(path.name) for path in self.instances.glob("*"))}
+        live = {current, *self.last_live(2), *(self.linked(path.name) for path in self.instances.glob("*"))}
         written = {path.parent: path.stat().st_mtime for path in self.deployments.glob("*/deployment.json")}
         youngest = sorted(written, key=lambda path: written[path], reverse=True)
         for group in ([p for p in youngest if not self.bad(p.name)], [p for p in youngest if self.bad(p.name)]):

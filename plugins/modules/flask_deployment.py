@@ -19,6 +19,11 @@ options:
     description: Id of the release, as M(flask_release) returns it.
     type: str
     required: true
+  version:
+    description: >-
+      What the deployment is made of, the same for all hosts, where its id depends on the host's Python and addresses.
+    type: str
+    required: true
   environment:
     description: Environment of the app, a mapping of text to text as JSON. Never shown.
     type: str
@@ -63,6 +68,7 @@ EXAMPLES = r"""
   flask_deployment:
     name: hello
     release: 0a1b2c3d4e5f
+    version: 5f4e3d2c1b0a
     units:
       flask-hello@.service: "{{ lookup('ansible.builtin.template', 'app@.service.j2') }}"
     wsgi: app:app
@@ -233,15 +239,10 @@ def bring(module: AnsibleModule, app: App) -> None:
             write_file(home / name, *wanted[name])
         if not (home / "release").is_symlink():
             (home / "release").symlink_to(f"../../releases/{params['release']}")
-        if read_json(home / "deployment.json").get("health") != params["health"]:
-            written = time.strftime("%Y-%m-%dT%H:%M:%S%z")
-            content = {
-                "deployment": deployment,
-                "release": params["release"],
-                "health": params["health"],
-                "written": written,
-            }
-            write_file(home / "deployment.json", json.dumps(content) + "\n")
+        record = {"deployment": deployment} | {key: params[key] for key in ("release", "version", "health")}
+        if not record.items() <= read_json(home / "deployment.json").items():
+            written = {"written": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
+            write_file(home / "deployment.json", json.dumps(record | written) + "\n")
             app.prune(params["keep"], deployment)
         if different or not (home / PROVEN).exists():
             problem = prove(app, deployment, params["instances"][0])
@@ -263,6 +264,7 @@ def main() -> None:
         argument_spec={
             "name": {"type": "str", "required": True},
             "release": {"type": "str", "required": True},
+            "version": {"type": "str", "required": True},
             "environment": {"type": "str", "default": "", "no_log": True},
             "units": {"type": "dict", "required": True},
             "unit_settings": {"type": "list", "elements": "str", "default": []},

@@ -107,13 +107,13 @@ def put(app: App, deployment: str, instance: dict[str, Any]) -> None:
     write_file(app.drop_in(instance["number"]), app.expected_drop_in(deployment, instance))
     app.point(instance["number"], deployment)
     unit, target = app.unit(instance["number"]), f"flask-{app.name}.target"
-    if app.enabled(instance["number"]) and app.at_boot():
-        run("systemctl", "daemon-reload")
-    else:
-        # Reads the units anew as well.
-        run("systemctl", "enable", "--quiet", unit, target)
-        run("systemctl", "start", "--no-block", target)
+    at_boot = app.enabled(instance["number"]) and app.at_boot()
+    # `enable` reads the units anew as well.
+    run("systemctl", *(["daemon-reload"] if at_boot else ["enable", "--quiet", unit, target]))
     run("systemctl", "restart", unit)
+    if not at_boot:
+        # Not before: it would start the instance, only for that to be restarted.
+        run("systemctl", "start", "--no-block", target)
 
 
 def wait(app: App, deployment: str, instance: dict[str, Any], path: str, timeout: float) -> str:

@@ -57,6 +57,10 @@ release:
   description: Id of the release.
   returned: always
   type: str
+content:
+  description: Digest of what the release is made of, the same for every Python and architecture.
+  returned: always
+  type: str
 packages:
   description: What the dependencies were resolved to, C(name==version).
   returned: always

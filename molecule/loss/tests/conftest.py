@@ -83,7 +83,7 @@ def pytest_runtest_makereport(item, call):  # noqa: ARG001
         for name in hosts_of("app_servers"):
             shown = (
                 host(name)
-                .run("journalctl --no-pager --lines=40 --unit='flask-*' --unit=haproxy.service | grep -v ' 200 '")
+                .run("journalctl --no-pager --lines=40 --unit='flask-*' --unit=haproxy.service | grep -v ' 20[04] '")
                 .stdout
             )
             report.sections.append((f"journal of {name}", shown))

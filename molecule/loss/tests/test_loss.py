@@ -1,10 +1,7 @@
 """Budgets of loss: what may fail while something happens, most of the time nothing."""
 
-import csv
-import io
 import json
 import os
-import shutil
 import signal
 import subprocess
 import threading
@@ -12,6 +9,7 @@ import time
 
 import pytest
 
+from tests.probe import IN_AN_INSTANCE, copy_of_probe, in_rotation, nothing_lost, running, statistics, tried_again
 from tests.support import (
     INVENTORY,
     PROJECT,
@@ -29,7 +27,6 @@ from tests.support import (
 )
 
 WEB = hosts_of("app_servers")[0]
-PROBE = PROJECT / "molecule" / "shared" / "probe"
 
 
 @pytest.fixture(autouse=True)
@@ -38,57 +35,6 @@ def calm(web):
     yield
     if set(in_rotation(web)) != {"probe/web-1", "probe/web-2", "probe/web-3"}:
         converge()
-
-
-def statistics(web):
-    """Return {server: row} of the probe's backend, from HAProxy's statistics."""
-    rows = csv.DictReader(
-        io.StringIO(web.check_output("curl --silent --fail 'http://127.0.0.1:8404/;csv'").removeprefix("# "))
-    )
-    return {row["svname"]: row for row in rows if row["pxname"] == "probe"}
-
-
-def in_rotation(web):
-    return [
-        f"probe/{name}"
-        for name, row in statistics(web).items()
-        if name.startswith("web-") and row["status"].startswith("UP")
-    ]
-
-
-def tried_again(web):
-    """Return how often HAProxy has tried again or elsewhere."""
-    return sum(
-        int(row["wretr"] or 0) + int(row["wredis"] or 0)
-        for name, row in statistics(web).items()
-        if name.startswith("web-")
-    )
-
-
-# Code of a release runs twice: in the check of the import, and in an instance.
-IN_AN_INSTANCE = "import os, sys, time\nif 'wsgi_check' not in sys.orig_argv:\n    "
-
-
-def copy_of_probe(tmp_path, text="", health="/health", hook=""):
-    """Return a copy of the probe, a new release, with code before its own and after, perhaps another health path."""
-    source = tmp_path / f"probe-{time.monotonic_ns()}"
-    shutil.copytree(PROBE, source, symlinks=False)
-    code = (PROBE / "app.py").read_text().replace('"/health"', f'"{health}"')
-    (source / "app.py").write_text(f"# {time.time()}\n{text}{code}{hook}")
-    return str(source)
-
-
-def nothing_lost(load):
-    found = load.report
-    assert (found.failed, found.lost, found.doubled) == (0, 0, 0), found
-
-
-def running(web, number):
-    """Return the environment of the process that is an instance."""
-    shown = web.check_output(
-        "cat /proc/$(systemctl show --property=MainPID --value flask-probe@%s)/environ", str(number)
-    )
-    return dict(entry.split("=", 1) for entry in shown.split("\0") if "=" in entry)
 
 
 def test_twenty_reloads(web, account):
@@ -148,7 +94,7 @@ def test_rollback_back_and_forth(web, account, tmp_path):
         assert {running(web, number)["APP_DEPLOYMENT"] for number in (1, 2, 3)} == {expected["APP_DEPLOYMENT"]}
     refused(
         playbook("--extra-vars", "deployment=0000", name="playbooks/rollback.yml"),
-        "probe has no deployment 0000 here. Fix: one of",
+        "probe has no deployment 0000 that was live on web. Fix: one of",
     )
 
 
@@ -303,7 +249,7 @@ def test_slow_start(account, tmp_path):
 
 def test_long_requests(web, account):
     """As many requests of 6 seconds as there are instances, and then as many as there are threads."""
-    down = {name: int(row["chkdown"]) for name, row in statistics(web).items() if name.startswith("web-")}
+    down = {name: int(row["chkdown"]) for name, row in statistics(web).items()}
     with Load(WEB) as load:
         long = [subprocess.Popen(client_command("6"), stdout=subprocess.PIPE, text=True) for _ in range(3)]
         assert [process.communicate(timeout=60)[0] for process in long] == ["204"] * 3
@@ -311,7 +257,7 @@ def test_long_requests(web, account):
     nothing_lost(load)
     long = [subprocess.Popen(client_command("6"), stdout=subprocess.PIPE, text=True) for _ in range(12)]
     assert [process.communicate(timeout=60)[0] for process in long] == ["204"] * 12
-    assert {name: int(row["chkdown"]) for name, row in statistics(web).items() if name.startswith("web-")} == down
+    assert {name: int(row["chkdown"]) for name, row in statistics(web).items()} == down
 
 
 def client_command(seconds, method="GET"):

@@ -1,0 +1,113 @@
+"""Two balancers, two app hosts: what is done to an instance is known to every balancer, and to every host."""
+
+import contextlib
+import itertools
+from collections import Counter
+
+import pytest
+
+from tests.probe import copy_of_probe, in_rotation, nothing_lost, running, tried_again
+from tests.support import Load, apps, ask, converge, eventually, host, hosts_of, playbook, refused, variables
+
+APPS, BALANCERS = hosts_of("app_servers"), hosts_of("load_balancers")
+SERVERS = [f"probe/{name}-{number}" for number in (1, 2) for name in APPS]
+
+SICK_ON_APP2 = """
+
+if os.uname().nodename == "app2":
+    @app.before_request
+    def sick():
+        return Response("", status=503)
+"""
+
+
+@contextlib.contextmanager
+def load_on_all():
+    """Send requests through both balancers at once; none may be lost, or be tried again by a balancer."""
+    before = {name: tried_again(host(name)) for name in BALANCERS}
+    with contextlib.ExitStack() as stack:
+        loads = [stack.enter_context(Load(name, rate=100.0)) for name in BALANCERS]
+        yield
+    for load in loads:
+        nothing_lost(load)
+    assert {name: tried_again(host(name)) for name in BALANCERS} == before
+
+
+def deployments():
+    """Return {version: how many instances are on it}, a version being the same on all hosts."""
+    record = "cat /opt/flask/probe/instances/%s/deployment.json"
+    shown = [host(name).check_output(record, str(number)) for name in APPS for number in (1, 2)]
+    return Counter(text.split('"version": "')[1].split('"')[0] for text in shown)
+
+
+@pytest.fixture(autouse=True)
+def calm():
+    """Have all instances in rotation after each test, on what the inventory says."""
+    yield
+    if any(sorted(in_rotation(host(name))) != sorted(SERVERS) for name in BALANCERS):
+        converge()
+
+
+@pytest.mark.parametrize("balancer", BALANCERS)
+def test_requests_are_shared_among_all_hosts(balancer):
+    seen = [answer["headers"]["x-instance"] for answer in ask(40, of=balancer)]
+    assert Counter(seen) == {name.removeprefix("probe/"): 10 for name in SERVERS}
+
+    def neighbours_are_on_two_hosts():
+        names = [answer["headers"]["x-instance"].partition("-")[0] for answer in ask(12, of=balancer)]
+        return all(one != other for one, other in itertools.pairwise(names))
+
+    # As the configuration has them; servers that come back after a drain may change places.
+    host(balancer).check_output("systemctl reload haproxy.service")
+    eventually(neighbours_are_on_two_hosts, what="neighbours in the rotation on two hosts")
+
+
+def test_deploy_drains_on_every_balancer(tmp_path):
+    before = deployments()
+    with load_on_all():
+        converge(*variables(flask_apps=apps(source=copy_of_probe(tmp_path))))
+    assert sum(deployments().values()) == 4
+    assert len(deployments()) == 1
+    assert deployments() != before
+
+
+def test_host_is_taken_out_by_hand(tmp_path):
+    app1 = host("app1")
+    with load_on_all():
+        assert playbook("--extra-vars", "host=app1", name="playbooks/drain.yml").returncode == 0
+        for balancer in BALANCERS:
+            assert sorted(in_rotation(host(balancer))) == ["probe/app2-1", "probe/app2-2"]
+        app1.check_output("systemctl kill --signal=KILL 'flask-probe@*'")
+        # A deploy comes to it as well, and leaves it out.
+        converge(*variables(flask_apps=apps(source=copy_of_probe(tmp_path))))
+        for balancer in BALANCERS:
+            assert sorted(in_rotation(host(balancer))) == ["probe/app2-1", "probe/app2-2"]
+        assert playbook("--extra-vars", "host=app1 lift=true", name="playbooks/drain.yml").returncode == 0
+        for balancer in BALANCERS:
+            assert sorted(in_rotation(host(balancer))) == sorted(SERVERS)
+
+
+def test_rollback_after_a_rollout_that_stopped_at_the_second_host(tmp_path):
+    converge()
+    old = deployments()
+    sick = variables(flask_apps=apps(source=copy_of_probe(tmp_path, hook=SICK_ON_APP2), start_timeout=3))
+    with load_on_all():
+        refused(playbook(*sick), "not healthy after 3 s", "stopped at instance 1 of app2")
+        assert sorted(deployments().values()) == [2, 2]
+        done = playbook(name="playbooks/rollback.yml")
+    assert done.returncode == 0, done.stdout
+    assert deployments() == old
+    # What is bad on one host is bad for all: no instance of the first one is put on it again.
+    refused(playbook(*sick), "was marked bad")
+    assert deployments() == old
+
+
+def test_balancer_that_is_stopped_is_no_reason_to_fail(tmp_path):
+    host("lb2").check_output("systemctl stop haproxy.service")
+    before = running(host("app1"), 1)["APP_DEPLOYMENT"]
+    with Load("lb1") as load:
+        converge(*variables(flask_apps=apps(source=copy_of_probe(tmp_path))))
+    nothing_lost(load)
+    assert running(host("app1"), 1)["APP_DEPLOYMENT"] != before
+    # What the inventory says is that it runs.
+    eventually(lambda: sorted(in_rotation(host("lb2"))) == sorted(SERVERS), what="the second balancer serving")
