@@ -9,7 +9,7 @@ HTTP_PORT ?= 8080
 DEBIAN ?= 12
 export HTTP_PORT DEBIAN
 # The longest first.
-SCENARIOS := default debian13 refusals local
+SCENARIOS := default debian13 fleet refusals local
 BIN := $(CURDIR)/.venv/bin
 export PATH := $(BIN):$(PATH)
 # Molecule and Ansible name their temporary folders after the project's; two clones must not share them.

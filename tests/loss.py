@@ -205,6 +205,8 @@ def main() -> int:
     # A shell's background processes are started with SIGINT ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sent, started = send(plan)
+    # Who wants it to end when it has ended gets the whole report as well.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     # The ids of all POSTs go along, for whoever can ask the application which of them it has seen.
     report = asdict(Report.of(sent, plan.seconds, started))
     print(json.dumps(report | {"seconds": plan.seconds, "requests": [asdict(request) for request in sent]}))

@@ -123,12 +123,12 @@ def ask(
 class Load:
     """Requests from the client host to the probe while something happens: `with Load(WEB) as load: …; load.report`.
 
-    The load ends when its seconds are over or, earlier, when the block does.
+    The load ends when the block does; where its seconds are over before, the test fails.
     """
 
     under_way: ClassVar[int] = 0
 
-    def __init__(self, of: str, seconds: float = 240.0, **plan: Any) -> None:
+    def __init__(self, of: str, seconds: float = 900.0, **plan: Any) -> None:
         self.of, self.seconds = of, seconds
         options = {"address": address_of(of), "host": "probe.test", "seconds": seconds} | plan
         self.arguments = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
@@ -169,6 +169,7 @@ class Load:
         if error[0] is None:
             assert output, errors
             found = json.loads(output)
+            assert found["seconds"] < self.seconds, "the load was over before what it was to accompany"
             requests = [loss.Sent(**request) for request in found.pop("requests")]
             received = "find /var/lib/flask-probe -name received -exec cat {} +"
             ids = [one for name in hosts_of("app_servers") for one in host(name).check_output(received).split()]

@@ -1,4 +1,4 @@
-"""Fixtures, and the journals of the services under what a failed test prints."""
+"""Fixtures, the journals of the services under what a failed test prints, and the figures that tests have noted."""
 
 import pytest
 
@@ -25,3 +25,12 @@ def pytest_runtest_makereport(item, call):  # noqa: ARG001
             shown = host(name).run("journalctl --no-pager --lines=60 --unit='flask-*' --unit=haproxy.service").stdout
             report.sections.append((f"journal of {name}", shown))
     return report
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Print the figures that tests have noted (`record_property`)."""
+    noted = [pair for report in terminalreporter.getreports("passed") for pair in report.user_properties]
+    if noted:
+        terminalreporter.write_sep("=", "figures")
+    for name, value in noted:
+        terminalreporter.write_line(f"{name}: {value}")

@@ -52,8 +52,8 @@ def back_by_itself(web, since, what, record_property):
     eventually(lambda: len(serving()) == 3, within=300, what="all three in rotation")
     took = time.monotonic() - since
     eventually(lambda: up(web) == 6, within=60, what="all servers up in HAProxy")
-    record_property(what, f"{took:.1f} s")
-    print(f"\n{what}: all in rotation {took:.1f} s later; {web.check_output('systemd-analyze time').splitlines()[0]}")
+    boot = web.check_output("systemd-analyze time").splitlines()[0]
+    record_property(what, f"all in rotation {took:.1f} s later. {boot}")
 
 
 def up(web):
@@ -94,7 +94,6 @@ def test_egress_none_cuts_what_calls_out():
 
 
 def test_comes_up_in_order(web):
-    nothing_of_ours_failed(web)
     online = int(
         web.check_output("systemctl show --property=ActiveEnterTimestampMonotonic --value network-online.target")
     )
