@@ -15,12 +15,20 @@ PROBE = PROJECT / "molecule" / "shared" / "probe"
 IN_AN_INSTANCE = "import os, sys, time\nif 'wsgi_check' not in sys.orig_argv:\n    "
 
 
-def copy_of_probe(folder: Path, text: str = "", health: str = "/health", hook: str = "") -> str:
-    """Return a copy of the probe, a new release, with code before its own and after, perhaps another health path."""
+def copy_of_probe(
+    folder: Path, text: str = "", health: str = "/health", hook: str = "", dependencies: bool = False
+) -> str:
+    """Return a copy of the probe, a new release, with code before its own and after, perhaps another health path.
+
+    With `dependencies`, these are built and shipped anew as well.
+    """
     source = folder / f"probe-{time.monotonic_ns()}"
     shutil.copytree(PROBE, source, symlinks=False)
     code = (PROBE / "app.py").read_text().replace('"/health"', f'"{health}"')
     (source / "app.py").write_text(f"# {time.time()}\n{text}{code}{hook}")
+    if dependencies:
+        with (source / "requirements.txt").open("a") as file:
+            file.write(f"# {time.time()}\n")
     return str(source)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import gzip
 import hashlib
-import io
 import json
 import os
 import re
@@ -13,7 +12,7 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from ansible.plugins.action import ActionBase
 
 PROJECT = Path(__file__).resolve().parents[2]
 # Raise it when the layout of a release changes: every release is then built anew.
-LAYOUT = 1
+LAYOUT = 2
 KEEP_BUILDS = 40
 # What a release has beside the application and its dependencies.
 OURS = [PROJECT / "roles" / "flask_app" / "files" / name for name in ("wsgi_check.py", "wsgi_serve.py")]
@@ -83,8 +82,51 @@ def without(text: str, names: set[str]) -> str:
     return "".join(entry for entry in entries if not requirement_names(entry) & names)
 
 
+class Part:
+    """An archive in the cache, and its record: `size` is what it takes unpacked, in bytes."""
+
+    def __init__(self, cache: Path, kind: str, identity: str) -> None:
+        self.kind, self.id = kind, identity
+        self.archive = cache / f"{kind}-{identity}.tar.gz"
+        self.record_path = cache / f"{kind}-{identity}.json"
+
+    def ready(self) -> bool:
+        """Say whether it has been made; the record is written last."""
+        return self.record_path.is_file() and self.archive.is_file()
+
+    def record(self) -> dict[str, Any]:
+        """Return the record."""
+        found: dict[str, Any] = json.loads(self.record_path.read_text())
+        return found
+
+    def pack(self, members: Iterable[tuple[str, Path]], record: dict[str, Any], folder: Path) -> None:
+        """Write archive and record, the archive's bytes being the same for the same members."""
+        size, archive = 0, folder / self.archive.name
+        with archive.open("wb") as raw, gzip.GzipFile(fileobj=raw, mode="wb", mtime=0, compresslevel=6, filename="") as zipped, \
+                tarfile.open(fileobj=zipped, mode="w") as tar:  # fmt: skip
+            for name, path in members:
+                info = tar.gettarinfo(path, name)
+                info.uid = info.gid = info.mtime = 0
+                info.uname = info.gname = ""
+                info.mode = 0o755 if info.mode & 0o100 else 0o644
+                size += info.size
+                if info.isreg():
+                    # A hard link would be one only in the build folder.
+                    info.type = tarfile.REGTYPE
+                    with path.open("rb") as file:
+                        tar.addfile(info, file)
+                else:
+                    tar.addfile(info)
+        archive.replace(self.archive)
+        (folder / "record").write_text(json.dumps(record | {"size": size}, indent=2) + "\n")
+        (folder / "record").replace(self.record_path)
+
+
 class Build:
-    """A release to be: its inputs, its id, and its archive in the cache."""
+    """A release to be: its inputs, and its two parts, the application and the dependencies (`lib`), with an id each.
+
+    Most releases change the application alone; what a host has of the rest is then neither built nor shipped again.
+    """
 
     def __init__(self, args: dict[str, Any]) -> None:
         self.name = str(args["name"])
@@ -97,23 +139,22 @@ class Build:
         self.requirements = self.source / wanted
         if not self.requirements.is_file() and args.get("requirements"):
             raise AnsibleActionFail(f"requirements of {self.name} is {wanted}; {self.source} has no such file.")
-        self.python_version = str(args["python_version"])
-        self.platform = PLATFORM.format(architecture=args["architecture"])
+        host = [str(args["python_version"]), PLATFORM.format(architecture=args["architecture"])]
+        self.python_version, self.platform = host
         text = self.requirements.read_text() if self.requirements.is_file() else ""
         self.hashed = "--hash=" in text
         # What the app pins itself wins over what we pin for the server.
         self.server = without(Path(str(args["server_requirements"])).read_text(), requirement_names(text))
-        self.cache = Path(PROJECT, str(args.get("cache", ".cache/releases")))
-        self.content = self._content(text)
-        self.release = _short(json.dumps([self.content, self.python_version, self.platform]))
-        self.archive = self.cache / f"{self.name}-{self.release}.tar.gz"
-        self.record = self.archive.with_name(f"{self.name}-{self.release}.json")
+        self.cache = Path(PROJECT, str(args.get("cache", ".cache/releases"))) / self.name
+        dependencies = [LAYOUT, [path.read_text() for path in OURS], self.server, text]
+        self.content = self._content(dependencies)
+        self.lib = Part(self.cache, "lib", _short([*dependencies, *host]))
+        self.release = Part(self.cache, "release", _short([self.content, *host]))
+        self.parts = (self.lib, self.release)
 
-    def _content(self, requirements: str) -> str:
+    def _content(self, dependencies: list[Any]) -> str:
         """Return a digest of all inputs that do not depend on the host."""
-        digest = hashlib.sha256(
-            json.dumps([LAYOUT, [path.read_text() for path in OURS], self.server, requirements]).encode()
-        )
+        digest = hashlib.sha256(json.dumps(dependencies).encode())
         for name, path in source_files(self.source):
             digest.update(f"{name}\0{path.stat().st_mode & 0o100 if path.exists() else 0}\0".encode())
             digest.update(
@@ -123,39 +164,33 @@ class Build:
             )
         return digest.hexdigest()
 
-    def ready(self) -> bool:
-        """Say whether the archive is in the cache; its record is written last."""
-        return self.record.is_file() and self.archive.is_file()
-
     def make(self) -> bool:
-        """Build the archive if it is not there; hosts that need the same one wait for the first."""
+        """Build what is not in the cache; hosts that need the same wait for the first."""
         self.cache.mkdir(parents=True, exist_ok=True)
-        with (self.cache / f".{self.release}.lock").open("w") as lock:
+        with (self.cache / f".{self.release.id}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if self.ready():
-                return False
-            with tempfile.TemporaryDirectory(prefix=".build-", dir=self.cache) as folder:
-                self._build(Path(folder))
+            missing = [part for part in self.parts if not part.ready()]
+            for part in missing:
+                with tempfile.TemporaryDirectory(prefix=".build-", dir=self.cache) as folder:
+                    if part is self.lib:
+                        self._make_lib(Path(folder))
+                    else:
+                        self.release.pack(source_files(self.source), {"lib": self.lib.id}, Path(folder))
             self._prune()
-        return True
+        return bool(missing)
 
-    def _build(self, folder: Path) -> None:
+    def _make_lib(self, folder: Path) -> None:
         lib = folder / "lib"
         lib.mkdir()
         (folder / "server.txt").write_text(self.server)
         self._install(lib, folder / "server.txt")
-        record = {
-            "release": self.release,
-            "python": self.python_version,
-            "platform": self.platform,
-            "packages": sorted(
-                "==".join(path.name.removesuffix(".dist-info").rsplit("-", 1)) for path in lib.glob("*.dist-info")
-            ),
-        }
-        size = self._pack(lib, record, folder / "archive")
-        (folder / "archive").replace(self.archive)
-        (folder / "record").write_text(json.dumps(record | {"size": size}, indent=2) + "\n")
-        (folder / "record").replace(self.record)
+        packages = sorted(
+            "==".join(path.name.removesuffix(".dist-info").rsplit("-", 1)) for path in lib.glob("*.dist-info")
+        )
+        record = {"python": self.python_version, "platform": self.platform, "packages": packages}
+        # Beside the dependencies on a host, for whoever wants to know what an app runs with.
+        (lib / "packages.json").write_text(json.dumps(record, indent=2) + "\n")
+        self.lib.pack([*source_files(lib), *((path.name, path) for path in OURS)], record, folder)
 
     def _install(self, lib: Path, server: Path) -> None:
         command = [
@@ -174,42 +209,18 @@ class Build:
                 f"{self.python_version} on {self.platform}; no host was changed.\n{done.stderr.strip()}"
             )
 
-    def _pack(self, lib: Path, record: dict[str, Any], archive: Path) -> int:
-        """Write the archive, the same bytes for the same inputs, and return its unpacked size in bytes."""
-        size = 0
-        with archive.open("wb") as raw, gzip.GzipFile(fileobj=raw, mode="wb", mtime=0, compresslevel=6, filename="") as zipped, \
-                tarfile.open(fileobj=zipped, mode="w") as tar:  # fmt: skip
-            members = [(f"lib/{name}", path) for name, path in source_files(lib)]
-            members += [(f"lib/{path.name}", path) for path in OURS]
-            members += [(f"app/{name}", path) for name, path in source_files(self.source)]
-            for name, path in members:
-                info = tar.gettarinfo(path, name)
-                info.uid = info.gid = info.mtime = 0
-                info.uname = info.gname = ""
-                info.mode = 0o755 if info.mode & 0o100 else 0o644
-                size += info.size
-                if info.isreg():
-                    # A hard link would be one only in the build folder.
-                    info.type = tarfile.REGTYPE
-                    with path.open("rb") as file:
-                        tar.addfile(info, file)
-                else:
-                    tar.addfile(info)
-            content = json.dumps(record, indent=2).encode()
-            info = tarfile.TarInfo("release.json")
-            info.size, info.mode = len(content), 0o644
-            tar.addfile(info, io.BytesIO(content))
-        return size
-
     def _prune(self) -> None:
-        archives = sorted(self.cache.glob(f"{self.name}-*.tar.gz"), key=lambda path: path.stat().st_mtime, reverse=True)
-        for archive in archives[KEEP_BUILDS:]:
-            archive.unlink()
-            archive.with_name(archive.name.removesuffix(".tar.gz") + ".json").unlink(missing_ok=True)
+        for part in self.parts:
+            youngest = sorted(
+                self.cache.glob(f"{part.kind}-*.json"), key=lambda path: path.stat().st_mtime, reverse=True
+            )
+            for record in youngest[KEEP_BUILDS:]:
+                record.unlink()
+                record.with_suffix(".tar.gz").unlink(missing_ok=True)
 
 
-def _short(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+def _short(inputs: list[Any]) -> str:
+    return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:12]
 
 
 def _uv() -> str:
@@ -238,24 +249,27 @@ class ActionModule(ActionBase):
         args = dict(self._task.args)
         build = Build(args)
         built = build.make()
-        record = json.loads(build.record.read_text())
         result: dict[str, Any] = {
-            "release": build.release,
+            "release": build.release.id,
             "content": build.content,
-            "packages": record["packages"],
+            "packages": build.lib.record()["packages"],
             "built": built,
         }
         if args.get("build_only", False):
             return result | {"changed": False}
-        on_host = {"name": build.name, "release": build.release, "size": record["size"]}
-        answer = self._execute_module("flask_release", module_args=on_host, task_vars=task_vars)
-        if not answer.get("failed") and not answer["present"] and not self._task.check_mode:
+        wanted: dict[str, Any] = {part.kind: part.id for part in build.parts}
+        wanted |= {"name": build.name, "sizes": {part.kind: part.record()["size"] for part in build.parts}}
+        answer = self._execute_module("flask_release", module_args=wanted, task_vars=task_vars)
+        if not answer.get("failed") and answer["missing"] and not self._task.check_mode:
             folder = self._make_tmp_path()
             try:
-                archive = self._connection._shell.join_path(folder, "release.tar.gz")
-                self._transfer_file(str(build.archive), archive)
+                archives = {}
+                for part in build.parts:
+                    if part.kind in answer["missing"]:
+                        archives[part.kind] = self._connection._shell.join_path(folder, part.archive.name)
+                        self._transfer_file(str(part.archive), archives[part.kind])
                 answer = self._execute_module(
-                    "flask_release", module_args=on_host | {"archive": archive}, task_vars=task_vars
+                    "flask_release", module_args=wanted | {"archives": archives}, task_vars=task_vars
                 )
             finally:
                 self._remove_tmp_path(folder)

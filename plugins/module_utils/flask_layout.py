@@ -1,6 +1,7 @@
 """Where an application lies on a host, and what systemd, the kernel and the instances themselves say of it.
 
-    /opt/flask/NAME/releases/ID/            lib/ (dependencies), app/ (the source), release.json
+    /opt/flask/NAME/libs/ID/                dependencies and application server; packages.json says which
+    /opt/flask/NAME/releases/ID/            app/ (the source), lib -> ../../libs/ID
     /opt/flask/NAME/deployments/ID/         env (0600), unit.conf, release -> ../../releases/ID, deployment.json
     /opt/flask/NAME/instances/N             -> ../deployments/ID
     /etc/systemd/system/flask-NAME@N.service.d/deployment.conf
@@ -86,6 +87,7 @@ class App:
     def __init__(self, name: str) -> None:
         self.name = name
         self.home = ROOT / name
+        self.libs = self.home / "libs"
         self.releases = self.home / "releases"
         self.deployments = self.home / "deployments"
         self.instances = self.home / "instances"
@@ -225,7 +227,7 @@ class App:
                 file.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')} {deployment}\n")
 
     def prune(self, keep: int, current: str) -> None:
-        """Remove old deployments, and the releases that no deployment needs any more.
+        """Remove old deployments, and the releases and dependencies that no deployment needs any more.
 
         What an instance is on stays, so does `current`, and so do the `keep` youngest good ones and bad ones each:
         among them is the one that a rollback would choose.
@@ -237,10 +239,11 @@ class App:
             for path in group[keep:]:
                 if path.name not in live:
                     shutil.rmtree(path)
-        needed = {path.readlink().name for path in self.deployments.glob("*/release")}
-        for path in self.releases.glob("[0-9a-f]*"):
-            if path.name not in needed:
-                shutil.rmtree(path)
+        for folder, above, name in ((self.releases, self.deployments, "release"), (self.libs, self.releases, "lib")):
+            needed = {link.resolve().name for link in above.glob(f"*/{name}")}
+            for path in folder.glob("[0-9a-f]*"):
+                if path.name not in needed:
+                    shutil.rmtree(path)
 
     def unit_states(self, numbers: list[int]) -> dict[int, dict[str, str]]:
         """Return what systemd says of the instances: {number: {ActiveState, SubState, MainPID, NRestarts}}."""

@@ -130,7 +130,7 @@ def full_environment(app: App, params: dict[str, Any]) -> dict[str, str]:
     environment: dict[str, str] = json.loads(params["environment"] or "{}")
     home = app.releases / params["release"]
     ours = {f"GRANIAN_{key.upper()}": str(value) for key, value in params["server"].items()}
-    # Paths without a link in them: an import late in a process' life must come from the release it was started with.
+    # Not by way of the instance's link: an import late in a process' life must come from the release it was started with.
     ours |= {
         "PYTHONPATH": f"{home}/app:{home}/lib",
         "APP_RELEASE": params["release"],

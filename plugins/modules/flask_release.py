@@ -8,7 +8,8 @@ module: flask_release
 short_description: Have a release of a WSGI application on a host
 description:
   - Builds the release on the control node where it is not in the cache yet, and ships it to the host where it is not
-    there yet. A release is named by a hash of what went into it, and complete once its folder exists.
+    there yet, without its dependencies where the host has them. A release is named by a hash of what went into it, so are
+    dependencies, and complete once its folder exists.
 options:
   name:
     description: Name of the application.
@@ -67,83 +68,98 @@ packages:
   type: list
 """
 
+import compileall
+import contextlib
 import os
+import py_compile
 import shutil
-import subprocess
-import sys
 import tarfile
 import tempfile
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.flask_layout import App, sync_folder
+from ansible.module_utils.flask_layout import App, LayoutError, sync_folder
 
 # Unpacked and compiled, beside what is unpacked: a host that ran out of disk would lose more than a deploy.
 RESERVE = 64 * 1024 * 1024
 
 
-def unpack(app: App, release: str, archive: Path) -> None:
-    """Unpack and compile an archive beside the releases, and give it its name once it is complete and on disk."""
-    incoming = Path(tempfile.mkdtemp(prefix=".incoming-", dir=app.releases))
+def unpack(archive: Path, home: Path, below: str = "", links: dict[str, str] | None = None) -> None:
+    """Unpack and compile an archive beside `home`, and give it that name once it is complete and on disk."""
+    incoming = Path(tempfile.mkdtemp(prefix=".incoming-", dir=home.parent))
     try:
         with tarfile.open(archive) as tar:
             if hasattr(tarfile, "data_filter"):  # security updates brought it to Pythons older than 3.12 (PEP 706)
                 tar.extraction_filter = tarfile.data_filter
-            tar.extractall(incoming)  # noqa: S202
-        # The app may not write here, so what is not compiled now would be compiled again at each start.
-        subprocess.run(
-            [sys.executable, "-m", "compileall", "-q", "-j0", "--invalidation-mode=unchecked-hash", str(incoming)],
-            check=False, capture_output=True,  # a package may ship files for other Pythons; it is not ours to judge
-        )  # fmt: skip
+            tar.extractall(incoming / below)  # noqa: S202
+        # The app may not write here, so what is not compiled now would be compiled again at each start. What cannot be
+        # compiled is left: a package may ship files for other Pythons; it is not ours to judge.
+        mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
+        compileall.compile_dir(incoming, quiet=2, workers=0, invalidation_mode=mode)
+        for name, target in (links or {}).items():
+            (incoming / name).symlink_to(target)
         incoming.chmod(0o755)
         os.sync()
-        incoming.rename(app.releases / release)
-        sync_folder(app.releases)
+        incoming.rename(home)
+        sync_folder(home.parent)
     except BaseException:
         shutil.rmtree(incoming, ignore_errors=True)
         raise
 
 
+def ship(module: AnsibleModule, app: App) -> None:
+    """Say what of a release is not here; with archives, put it here, the dependencies first."""
+    params = module.params
+    homes = {"lib": app.libs / params["lib"], "release": app.releases / params["release"]}
+    missing = [kind for kind, home in homes.items() if not home.is_dir()]
+    if module.check_mode or not missing:
+        module.exit_json(changed=bool(missing), missing=missing)
+    for folder in (app.home, app.libs, app.releases, app.deployments, app.instances):
+        folder.mkdir(parents=True, exist_ok=True)
+    # Others on this host have no business in the app's code.
+    shutil.chown(app.home, "root", f"flask-{app.name}")
+    app.home.chmod(0o750)
+    for home in homes.values():
+        for left in home.parent.glob(".incoming-*"):
+            shutil.rmtree(left)
+    free, needed = shutil.disk_usage(app.home).free, 2 * sum(params["sizes"][kind] for kind in missing) + RESERVE
+    if free < needed:
+        module.fail_json(
+            msg=f"{app.home} has {free >> 20} MiB free; release {params['release']} of {app.name} needs {needed >> 20}. "
+            "What runs is untouched. Fix: free some disk, or lower `keep` of the app."
+        )
+    archives = params["archives"]
+    if not archives:
+        module.exit_json(changed=False, missing=missing)
+    if "lib" in missing:
+        unpack(Path(archives["lib"]), homes["lib"])
+    if "release" in missing:
+        unpack(Path(archives["release"]), homes["release"], "app", {"lib": f"../../libs/{params['lib']}"})
+    module.exit_json(changed=True, missing=[])
+
+
 def main() -> None:
-    """Say whether a release is here; with an archive, put it here."""
+    """Do so, nobody else being at work on the application."""
     module = AnsibleModule(
         argument_spec={
             "name": {"type": "str", "required": True},
             "release": {"type": "str", "required": True},
-            "size": {"type": "int", "required": True},
-            "archive": {"type": "path"},
+            "lib": {"type": "str", "required": True},
+            "sizes": {"type": "dict", "required": True},
+            "archives": {"type": "dict", "default": {}},
         },
         supports_check_mode=True,
     )
     os.umask(0o022)
-    app, release = App(module.params["name"]), module.params["release"]
-    if (app.releases / release).is_dir():
-        module.exit_json(changed=False, present=True)
-    if module.check_mode:
-        module.exit_json(changed=True, present=False)
-    group = f"flask-{app.name}"
+    app = App(module.params["name"])
     try:
-        for folder in (app.home, app.releases, app.deployments, app.instances):
-            folder.mkdir(parents=True, exist_ok=True)
-        # Others on this host have no business in the app's code.
-        shutil.chown(app.home, "root", group)
-        app.home.chmod(0o750)
-        for left in app.releases.glob(".incoming-*"):
-            shutil.rmtree(left)
-        free, needed = shutil.disk_usage(app.releases).free, 2 * module.params["size"] + RESERVE
-        if free < needed:
-            module.fail_json(
-                msg=f"{app.releases} has {free >> 20} MiB free; release {release} of {app.name} needs {needed >> 20}. "
-                "What runs is untouched. Fix: free some disk, or lower `keep` of the app."
-            )
-        if not module.params["archive"]:
-            module.exit_json(changed=False, present=False)
-        unpack(app, release, Path(module.params["archive"]))
-    except (OSError, tarfile.TarError, EOFError) as error:
+        with contextlib.nullcontext() if module.check_mode else app.alone():
+            ship(module, app)
+    except (OSError, tarfile.TarError, EOFError, LayoutError) as error:
         module.fail_json(
-            msg=f"Release {release} of {app.name} could not be put on this host: {error}. What runs is untouched."
+            msg=f"Release {module.params['release']} of {app.name} could not be put on this host: {error}. "
+            "What runs is untouched."
         )
-    module.exit_json(changed=True, present=True)
 
 
 if __name__ == "__main__":

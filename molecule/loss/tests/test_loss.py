@@ -416,27 +416,27 @@ def test_second_deploy_is_told_who_is_first(web, account, tmp_path):
 def test_full_disk(web, account, tmp_path):
     """The disk fills up while a release is unpacked."""
     before = {number: running(web, number)["APP_DEPLOYMENT"] for number in (1, 2, 3)}
-    releases = set(web.check_output("ls /opt/flask/probe/releases").split())
+    there = web.check_output("ls /opt/flask/probe/libs /opt/flask/probe/releases").split()
     # A disk of its own, which something fills as soon as the release begins to arrive.
     web.check_output(
         "cp --archive /opt/flask /root/flask && mount -t tmpfs -o size=700M tmpfs /opt/flask && "
         "cp --archive /root/flask/. /opt/flask/ && chmod 755 /opt/flask"
     )
     fill = (
-        "for i in $(seq 6000); do ls -d /opt/flask/probe/releases/.incoming-* 2>/dev/null && break; sleep 0.01; done; "
+        "for i in $(seq 6000); do ls -d /opt/flask/probe/libs/.incoming-* 2>/dev/null && break; sleep 0.01; done; "
         "dd if=/dev/zero of=/opt/flask/filler bs=1M 2>/dev/null"
     )
     web.check_output("systemd-run --quiet --unit=filler --collect sh -c %s", fill)
     try:
         with Load(WEB) as load:
-            done = playbook(*variables(flask_apps=apps(source=copy_of_probe(tmp_path))))
+            done = playbook(*variables(flask_apps=apps(source=copy_of_probe(tmp_path, dependencies=True))))
             output = refused(done, "No space left on device")
             assert "What runs is untouched" in output or "No instance was touched" in output
         account("disk full while a release is copied", load)
         nothing_lost(load)
-        # Nothing half-unpacked stays; the release may have been complete before the disk was full.
-        left = set(web.check_output("ls -A /opt/flask/probe/releases").split())
-        assert releases <= left
+        # Nothing half-unpacked stays; the dependencies may have been complete before the disk was full.
+        left = web.check_output("ls -A /opt/flask/probe/libs /opt/flask/probe/releases").split()
+        assert set(there) <= set(left)
         assert not [name for name in left if name.startswith(".")]
     finally:
         web.check_output("systemctl stop filler.service 2>/dev/null; umount --lazy /opt/flask; rm -r /root/flask")
