@@ -67,8 +67,7 @@ $(addprefix scenario-,$(SCENARIOS) loss loss13): scenario-%: setup
 
 RUNS ?= 5
 .PHONY: test-loss loss-runs-loss loss-runs-loss13
-test-loss: ## What is lost, on Debian 12 and 13 side by side, RUNS= times (5); writes docs/loss*.md
-	@$(MAKE) --jobs=2 loss-runs-loss loss-runs-loss13
+test-loss: loss-runs-loss loss-runs-loss13 ## What is lost, on Debian 12 and then 13, RUNS= times (5); writes docs/loss*.md
 
 loss-runs-loss loss-runs-loss13: loss-runs-%: setup
 	@{
