@@ -130,6 +130,7 @@ class Load:
 
     def __init__(self, of: str, seconds: float = 900.0, **plan: Any) -> None:
         self.of, self.seconds = of, seconds
+        self.rate = float(plan.get("rate", loss.Plan.rate))
         options = {"address": address_of(of), "host": "probe.test", "seconds": seconds} | plan
         self.arguments = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
         self.report: loss.Report

@@ -226,6 +226,27 @@ def test_drained_is_drained_in_the_worker_that_a_reload_left_behind(web, account
     assert load.report.longest_gap <= 0.5
 
 
+def test_what_waits_is_served_by_the_instance_that_comes_back(web, account, tmp_path):
+    """The other instance of two is busy all the while, so requests wait in HAProxy when the first one is admitted."""
+    converge(*variables(flask_apps=apps(instances=2, threads=2)))
+    slow_start = copy_of_probe(tmp_path, IN_AN_INSTANCE + "time.sleep(3)\n")
+    arguments = variables(flask_apps=apps(instances=2, threads=2, source=slow_start))
+    outcomes = []
+    deploy = threading.Thread(target=lambda: outcomes.append(playbook(*arguments)))
+    with Load(WEB, rate=20.0, timeout=15.0) as load:
+        deploy.start()
+        eventually(lambda: in_rotation(web) == ["probe/web-2"], what="the first instance out of the rotation")
+        # As many as the other one may hold, until long after the first one is back.
+        long = [subprocess.Popen(client_command("20"), stdout=subprocess.PIPE, text=True) for _ in range(2)]
+        eventually(lambda: int(statistics(web)["web-2"]["scur"]) == 2, what="the other instance busy")
+        deploy.join()
+        assert [process.communicate(timeout=60)[0] for process in long] == ["204"] * 2
+    account("of 2 instances one out, one busy until the other is back", load)
+    assert outcomes[0].returncode == 0, outcomes[0].stdout
+    nothing_lost(load)
+    converge()
+
+
 def test_changed_health_path(account, tmp_path):
     """What is live has to answer the path before the balancers ask for it."""
     new = {"source": copy_of_probe(tmp_path, health="/ready"), "health": "/ready"}
