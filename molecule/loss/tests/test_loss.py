@@ -247,6 +247,18 @@ def test_what_waits_is_served_by_the_instance_that_comes_back(web, account, tmp_
     converge()
 
 
+def test_deploy_of_a_single_instance(account, tmp_path):
+    """Nobody else can answer while it restarts: what comes then is refused, and nothing is cut off or done twice."""
+    converge(*variables(flask_apps=apps(instances=1)))
+    with Load(WEB) as load:
+        converge(*variables(flask_apps=apps(instances=1, source=copy_of_probe(tmp_path))))
+    account("deploy of an app with a single instance", load)
+    found = load.report
+    assert set(found.causes) == {"status 503"}
+    assert (found.lost, found.doubled) == (0, 0)
+    converge()
+
+
 def test_changed_health_path(account, tmp_path):
     """What is live has to answer the path before the balancers ask for it."""
     new = {"source": copy_of_probe(tmp_path, health="/ready"), "health": "/ready"}
