@@ -58,7 +58,7 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return {changed, held_by}, failed where somebody else holds the lock."""
         super().run(tmp, task_vars)
-        asked = {"state": self._task.args.get("state", "present"), "holder": holder()}
+        asked = {"state": "present"} | dict(self._task.args) | {"holder": holder()}
         result = self._execute_module("deploy_lock", module_args=asked, task_vars=task_vars)
         other = result.get("held_by")
         if other and has_ended(other):

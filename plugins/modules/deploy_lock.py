@@ -16,6 +16,10 @@ options:
     type: str
     choices: [present, absent]
     default: present
+  result:
+    description: What came of the deploy, for the journal; with C(absent).
+    type: str
+    default: done
 """
 EXAMPLES = r"""
 - name: Take the lock
@@ -63,21 +67,23 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "result": {"type": "str", "default": "done"},
             "holder": {"type": "dict", "required": True},
             "gone": {"type": "str", "default": ""},
         },
         supports_check_mode=True,
     )
     holder = module.params["holder"]
+    run = f"{holder['what']} by {holder['who']} (pid {holder['pid']})"
     held_by: dict[str, Any] = {}
     if not module.check_mode:
         if module.params["state"] == "present":
             held_by = take(holder, module.params["gone"])
             if not held_by:
-                audit(f"deploy by {holder['who']} (pid {holder['pid']}) begins: {holder['what']}")
+                audit(f"{run} begins")
         elif read_json(LOCK).get("token") == holder["token"]:
             LOCK.unlink(missing_ok=True)
-            audit(f"deploy by {holder['who']} (pid {holder['pid']}) ends")
+            audit(f"{run} ends: {module.params['result']}")
     # Who may change the host is no change of the host.
     module.exit_json(changed=False, held_by=held_by)
 

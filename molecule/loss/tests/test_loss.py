@@ -53,6 +53,8 @@ def test_deploy(web, account, tmp_path, what):
     with Load(WEB) as load:
         converge(*variables(flask_apps=apps(**change)))
     account(f"deploy of changed {what}", load)
+    last = web.check_output("journalctl --identifier=flask-deploy --lines=1 --no-pager --output=cat")
+    assert last.endswith("ends: done")
     nothing_lost(load)
     assert tried_again(web) == before
     assert load.report.longest_gap <= 0.5
@@ -171,6 +173,11 @@ def test_bad_release(web, account, tmp_path, request, code, change, words):
     with Load(WEB) as load:
         refused(playbook(*arguments), *words)
     account(f"new release {request.node.callspec.id}", load)
+    said = web.check_output(
+        "journalctl --identifier=flask-deploy --since=@%s --no-pager --output=cat", since
+    ).splitlines()
+    assert said[0].startswith("ansible-playbook site.yml by ")
+    assert said[-1].endswith("ends: failed")
     nothing_lost(load)
     assert {number: running(web, number)["APP_DEPLOYMENT"] for number in (1, 2, 3)} == before
     assert len(in_rotation(web)) == 3
