@@ -69,6 +69,43 @@ def test_instance_points_at_a_deployment(tmp_path):
     assert app.linked(1) is None
 
 
+def test_prune_keeps_what_is_needed(tmp_path):
+    app = App("hello")
+    app.home = tmp_path
+    for name in ("libs", "releases", "deployments", "instances"):
+        setattr(app, name, tmp_path / name)
+        (tmp_path / name).mkdir()
+    # Ten deployments, each with a release of its own, two releases to a set of dependencies; the first is live.
+    for number in range(10):
+        deployment, release, lib = f"d{number}", f"a{number}", f"b{number // 2}"
+        (app.libs / lib).mkdir(exist_ok=True)
+        (app.releases / release).mkdir()
+        (app.releases / release / "lib").symlink_to(f"../../libs/{lib}")
+        write_file(app.deployments / deployment / "deployment.json", "{}")
+        (app.deployments / deployment / "release").symlink_to(f"../../releases/{release}")
+        os.utime(app.deployments / deployment / "deployment.json", (number, number))
+    app.point(1, "d0")
+    app.mark_bad("d8", "sick")
+    app.mark_bad("d7", "sick")
+    (app.home / "history").write_text("2026-01-01T00:00:00+0000 d2\n2026-01-02T00:00:00+0000 d0\n")
+    app.prune(1, "d4")
+
+    def left(folder):
+        return sorted(path.name for path in folder.iterdir())
+
+    # Live, live before, current, and the youngest good and bad one each.
+    assert left(app.deployments) == ["d0", "d2", "d4", "d8", "d9"]
+    assert left(app.releases) == ["a0", "a2", "a4", "a8", "a9"]
+    assert left(app.libs) == ["b0", "b1", "b2", "b4"]
+
+
+def test_history_that_a_power_cut_has_cut(tmp_path):
+    app = App("hello")
+    app.home = tmp_path
+    (tmp_path / "history").write_text("2026-01-01T00:00:00+0000 one\n2026-01-02T00:00:00+0000 two\n2026-01")
+    assert [deployment for _, deployment in app.history()] == ["one", "two"]
+
+
 def test_only_one_module_is_at_work_on_an_app(tmp_path):
     app = App("hello")
     with app.alone(folder=tmp_path):

@@ -68,6 +68,17 @@ def test_changed_code_leaves_the_dependencies_as_they_are(args, tmp_path):
     assert action.Build(args).lib.id != first.lib.id
 
 
+@pytest.mark.parametrize(
+    "line", ["-r base.txt", "-c base.txt", "./vendor", "blinker @ file:base.txt", "--find-links=."]
+)
+def test_requirements_in_other_files_are_dependencies_too(args, tmp_path, line):
+    (tmp_path / "source" / "requirements.txt").write_text(f"click\n{line}\n")
+    (tmp_path / "source" / "base.txt").write_text("blinker==1.8.2\n")
+    before = action.Build(args).lib.id
+    (tmp_path / "source" / "base.txt").write_text("blinker==1.9.0\n")
+    assert action.Build(args).lib.id != before
+
+
 def test_content_is_the_same_for_all_hosts(args):
     other = action.Build(args | {"python_version": "3.13"})
     assert other.content == action.Build(args).content
@@ -75,7 +86,7 @@ def test_content_is_the_same_for_all_hosts(args):
 
 
 def test_every_input_changes_the_id(args, tmp_path):
-    ids = {action.Build(args).release, action.Build(args | {"python_version": "3.13"}).release.id}
+    ids = {action.Build(args).release.id, action.Build(args | {"python_version": "3.13"}).release.id}
     ids.add(action.Build(args | {"architecture": "aarch64"}).release.id)
     source = tmp_path / "source"
     (source / "app.py").chmod(0o755)

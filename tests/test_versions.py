@@ -39,7 +39,8 @@ def test_half_a_rollout_is_left_for_what_all_instances_were_on():
 def test_nothing_to_go_back_to():
     assert "hello has no good deployment to go back to" in rollback(a=host("1a", ["1a"]))
     assert "hello has no good deployment to go back to" in rollback(a=host("2a", ["1a", "2a"], only={"2a"}))
-    assert rollback(a=host("1a", ["1a"]), required=False) == {"a": "1a"}
+    assert rollback(a=host("1a", ["1a"]), required=False) == {}
+    assert rollback(a=host(None, []), required=False) == {}
 
 
 def test_hosts_meet_on_one_version():
@@ -56,6 +57,12 @@ def test_hosts_meet_on_one_version():
         "a": "1a",
         "b": "1b",
     }
+
+
+def test_history_may_name_what_is_gone_and_times_may_be_equal():
+    one, other = host("2a", ["1a", "2a"]), host("2b", ["1b", "2b"])
+    other["__flask_app_history"]["history"].insert(0, [1.0, "0b"])
+    assert rollback(a=one, b=other) == {"a": "1a", "b": "1b"}
 
 
 def test_asked_for():

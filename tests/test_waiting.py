@@ -34,7 +34,7 @@ def test_long_task_is_told_more_than_once():
 
 
 def test_task_that_has_ended_is_not_told():
-    callback, lines = waiting((0.1,))
+    callback, lines = waiting((1.0,))
     ended = begin(callback)
     begin(callback, host="other", uuid="1")
     callback.v2_runner_on_failed(ended, ignore_errors=True)

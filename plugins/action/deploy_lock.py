@@ -22,11 +22,24 @@ def start_of(pid: int) -> str:
 
 
 def machine() -> str:
-    """Return what tells this machine, since its last boot, from all others."""
+    """Return what tells this machine from all others (machine-id(5))."""
     try:
-        return platform.node() + "/" + Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return Path("/etc/machine-id").read_text().strip() or platform.node()
     except OSError:
         return platform.node()
+
+
+def boot() -> str:
+    """Return what tells this boot from others; empty where the kernel does not say (proc(5))."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+def token(pid: int) -> str:
+    """Return what tells a process of this machine from all that there ever were."""
+    return f"{machine()}/{boot()}/{pid}/{start_of(pid)}"
 
 
 def holder() -> dict[str, Any]:
@@ -40,14 +53,13 @@ def holder() -> dict[str, Any]:
         "pid": pid,
         "since": time.strftime("%Y-%m-%d %H:%M:%S %z"),
         "machine": machine(),
-        "token": f"{machine()}/{pid}/{start_of(pid)}",
+        "token": token(pid),
     }
 
 
 def has_ended(other: dict[str, Any]) -> bool:
-    """Say whether a holder ran on this machine and is no longer there."""
-    pid = int(other.get("pid", 0))
-    return other.get("machine") == machine() and other.get("token") != f"{machine()}/{pid}/{start_of(pid)}"
+    """Say whether a holder ran on this machine, in this boot or an earlier one, and is no longer there."""
+    return other.get("machine") == machine() and other.get("token") != token(int(other.get("pid", 0)))
 
 
 class ActionModule(ActionBase):

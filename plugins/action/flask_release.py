@@ -76,6 +76,11 @@ def requirement_names(text: str) -> set[str]:
     return {re.sub(r"[-_.]+", "-", name).lower() for name in names}
 
 
+def refers_to_files(text: str) -> bool:
+    """Say whether a requirements file takes in others of the source: `-r`, `-c`, `-f`, `./…`, `name @ file:…`."""
+    return bool(re.search(r"^\s*(-(?!-hash)|[./])|@\s*file:", text, flags=re.MULTILINE))
+
+
 def without(text: str, names: set[str]) -> str:
     """Return a requirements file without the entries (and their hashes) of some names."""
     entries = re.split(r"^(?=[A-Za-z0-9])", text, flags=re.MULTILINE)
@@ -148,7 +153,8 @@ class Build:
         self.cache = Path(PROJECT, str(args.get("cache", ".cache/releases"))) / self.name
         dependencies = [LAYOUT, [path.read_text() for path in OURS], self.server, text]
         self.content = self._content(dependencies)
-        self.lib = Part(self.cache, "lib", _short([*dependencies, *host]))
+        of_lib = [self.content] if refers_to_files(text) else dependencies
+        self.lib = Part(self.cache, "lib", _short([*of_lib, *host]))
         self.release = Part(self.cache, "release", _short([self.content, *host]))
         self.parts = (self.lib, self.release)
 
@@ -165,9 +171,9 @@ class Build:
         return digest.hexdigest()
 
     def make(self) -> bool:
-        """Build what is not in the cache; hosts that need the same wait for the first."""
+        """Build what is not in the cache; whoever else needs something of the app waits, and finds it there."""
         self.cache.mkdir(parents=True, exist_ok=True)
-        with (self.cache / f".{self.release.id}.lock").open("w") as lock:
+        with (self.cache / ".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             missing = [part for part in self.parts if not part.ready()]
             for part in missing:
@@ -176,6 +182,9 @@ class Build:
                         self._make_lib(Path(folder))
                     else:
                         self.release.pack(source_files(self.source), {"lib": self.lib.id}, Path(folder))
+            for part in self.parts:
+                # What was used last is kept.
+                part.record_path.touch()
             self._prune()
         return bool(missing)
 

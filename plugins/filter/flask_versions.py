@@ -21,7 +21,9 @@ def flask_rollback(
     `hosts` have what M(flask_history) said in their variable `__flask_app_history`; those that do not run the app have
     nothing of it there. The version is the one that was live last, was live and is there on every host, is marked bad on
     none and is not live on all of them; or that of the deployment `asked`. Where there is none and it is not `required`,
-    every host stays where it is. Hosts on several versions, as after a rollout that stopped half-way, meet on one again.
+    no host has an entry, and all stay as they are. Hosts on several versions, as after a rollout that stopped half-way,
+    meet on one again. Releases of this project that wrote no version down are told apart by their ids, which may differ
+    between hosts; a rollback of several hosts to what those wrote is then refused.
     """
     found = {host: hostvars[host].get("__flask_app_history", {}) for host in hosts}
     found = {host: history for host, history in found.items() if history.get("name") == app}
@@ -33,8 +35,13 @@ def flask_rollback(
         for one in history["deployments"].values()
         if one["bad"]
     }
-    times = [(when, _version(history, one)) for history in found.values() for when, one in history["history"]]
-    recent = list(dict.fromkeys(version for _, version in sorted(times, reverse=True) if version))
+    times = [
+        (when, version)
+        for history in found.values()
+        for when, one in history["history"]
+        if (version := _version(history, one))
+    ]
+    recent = list(dict.fromkeys(version for _, version in sorted(times, reverse=True)))
     good = [version for version in recent if version not in bad and all(version in ids for ids in there.values())]
     if asked:
         wanted = next(
@@ -54,10 +61,11 @@ def flask_rollback(
     for version in good:
         if set(live.values()) != {version}:
             return {"problem": "", "deployments": {host: ids[version] for host, ids in there.items()}}
-    if not required and None not in live.values():
-        return {"problem": "", "deployments": {host: history["live"] for host, history in found.items()}}
+    if not required:
+        return {"problem": "", "deployments": {}}
     return _no_rollback(
-        f"{app} has no good deployment to go back to: no other one was live on {', '.join(found)}. Nothing was changed."
+        f"{app} has no good deployment to go back to: no other one was live on {', '.join(found)}. Nothing was changed. "
+        "Fix: deploy the code that you want, with site.yml."
     )
 
 

@@ -31,7 +31,7 @@ ROOT = Path("/opt/flask")
 SYSTEMD = Path("/etc/systemd/system")
 RUNTIME = Path("/run/systemd/system")
 BAD, PROVEN = "bad", "proven"
-OTHER_RUN = 300.0  # seconds, more than a release may take to start, fail and be undone
+OTHER_RUN = 300.0  # seconds; by default, a release has 240 to stop, start, fail and be undone
 
 
 class LayoutError(Exception):
@@ -229,8 +229,8 @@ class App:
     def prune(self, keep: int, current: str) -> None:
         """Remove old deployments, and the releases and dependencies that no deployment needs any more.
 
-        What an instance is on stays, so does `current`, and so do the `keep` youngest good ones and bad ones each:
-        among them is the one that a rollback would choose.
+        What an instance is on stays, so do `current`, the two that all instances were on last, and the `keep` youngest good
+        ones and bad ones each. A rollback finds what other hosts are on among them, unless that is older.
         """
         live = {current, *self.last_live(2), *(self.linked(path.name) for path in self.instances.glob("*"))}
         written = {path.parent: path.stat().st_mtime for path in self.deployments.glob("*/deployment.json")}

@@ -118,11 +118,11 @@ class Balancer:
         """Return how many requests a worker has in a server, or waiting for it."""
         return self._said(worker, "show stat -1 4 -1", parse_sessions, dict[tuple[str, str], int]()).get(key, 0)
 
-    def set(self, worker: int, key: tuple[str, str], what: str) -> None:
-        """Give a worker a `set server` command, which is silent where it was obeyed."""
-        command = f"set server {key[0]}/{key[1]} {what}"
+    def set(self, worker: int, key: tuple[str, str], *orders: str) -> None:
+        """Give a worker `set server` commands, between which nothing else happens; it is silent where it obeys."""
+        commands = [f"set server {key[0]}/{key[1]} {order}" for order in orders]
         try:
-            answer = ask(f"@!{worker} {command}", self.path).strip()
+            answer = ask("; ".join(f"@!{worker} {command}" for command in commands), self.path).strip()
         except OSError as error:
             answer = str(error)
         # A change of address is answered with a sentence, not with silence.
@@ -131,7 +131,7 @@ class Balancer:
             and not answer.startswith(("IP changed", "no need to change", "port changed", "nothing changed"))
             and not self._ended(worker)
         ):
-            raise HAProxyError(f"HAProxy answered `{command}` with: {answer}")
+            raise HAProxyError(f"HAProxy answered `{'; '.join(commands)}` with: {answer}")
 
     def _ended(self, worker: int) -> bool:
         now = self.processes()
@@ -161,53 +161,53 @@ class Balancer:
             return "absent", left
         return "by hand" if current.by_hand else "drained" if current.drained else "ready", left
 
-    def admit(self, key: tuple[str, str], address: str, port: int, timeout: float, by_hand: bool = False) -> str:
-        """Put a server back once the balancer's own checks have found it healthy; return what it was.
+    def admit(
+        self, key: tuple[str, str], address: str, port: int, timeout: float, by_hand: bool = False
+    ) -> tuple[str, bool]:
+        """Put a server back as soon as the balancer's own checks find it healthy.
 
-        It is ready while it counts as down, so that the checks alone let requests in. A server that leaves maintenance or
-        drain otherwise counts as healthy until a check says something else, and would get requests on trust. And only a
+        Returns (what it was, whether they did within `timeout` seconds; if not, it comes back by itself when they do).
+        It is made ready while it counts as down, so that the checks alone let requests in. A server that leaves maintenance
+        or drain otherwise counts as healthy until a check says something else, and would get requests on trust. And only a
         server that comes up takes what waits in the backend's queue: one that leaves a drain does not, and as long as
         something waits, `balance roundrobin` sends new requests there as well (measured on 2.6 and 3.0: with one other server,
-        busy or drained next, nothing was answered any more). One that is out by hand stays out unless `by_hand`.
+        busy or drained next, nothing was answered any more). One that is out by hand stays out unless `by_hand`, also
+        where it is not healthy in time.
         """
-        now = self.processes()
-        was = "absent"
+        now, was, healthy = self.processes(), "absent", True
         for worker in now.workers:
             server = self.servers(worker).get(key)
             if server is None:
                 continue
             was = "by hand" if server.by_hand else "drained" if server.drained else "ready"
-            if server.by_hand and not by_hand:
+            moved = bool(address) and (server.address, server.port) != (address, port)
+            # What serves already is not taken out to be put back.
+            if (server.by_hand and not by_hand) or (was == "ready" and server.operational in UP and not moved):
                 continue
-            if address and (server.address, server.port) != (address, port):
+            if moved:
                 self.set(worker, key, f"addr {address} port {port}")
             self.set(worker, key, "state drain")
-            self.set(worker, key, "health down")
-            self.set(worker, key, "state ready")
-            try:
-                self._wait_for_checks(worker, key, timeout)
-            except HAProxyError:
-                self.set(worker, key, "state drain")
-                raise
-        return was
+            self.set(worker, key, "health down", "state ready")
+            if not self._comes_up(worker, key, timeout):
+                healthy = False
+                if server.by_hand:
+                    self.set(worker, key, "state maint")
+        return was, healthy
 
-    def _wait_for_checks(self, worker: int, key: tuple[str, str], timeout: float) -> None:
+    def _comes_up(self, worker: int, key: tuple[str, str], timeout: float) -> bool:
         end = time.monotonic() + timeout
         while True:
             server = self.servers(worker).get(key)
             if server is None or server.operational in UP:
-                return
+                return True
             if time.monotonic() > end:
-                rows = csv.DictReader(io.StringIO(ask(f"@!{worker} show stat -1 4 -1", self.path)[2:]))
-                last = next(
-                    (
-                        f"{r['check_status']} {r['check_code']} {r['last_chk']}"
-                        for r in rows
-                        if (r["pxname"], r["svname"]) == key
-                    ),
-                    "",
-                )
-                raise HAProxyError(
-                    f"the checks of HAProxy have not found {'/'.join(key)} healthy within {timeout:g} s: {last.strip()}"
-                )
+                return False
             time.sleep(POLL)
+
+    def last_check(self, key: tuple[str, str]) -> str:
+        """Return what the checks of a server last found, as HAProxy words it."""
+        for worker in self.processes().workers:
+            for row in csv.DictReader(io.StringIO(ask(f"@!{worker} show stat -1 4 -1", self.path)[2:])):
+                if (row["pxname"], row["svname"]) == key:
+                    return f"{row['check_status']} {row['check_code']} {row['last_chk']}".strip()
+        return ""

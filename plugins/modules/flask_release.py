@@ -68,11 +68,11 @@ packages:
   type: list
 """
 
-import compileall
 import contextlib
 import os
-import py_compile
 import shutil
+import subprocess
+import sys
 import tarfile
 import tempfile
 from pathlib import Path
@@ -94,8 +94,10 @@ def unpack(archive: Path, home: Path, below: str = "", links: dict[str, str] | N
             tar.extractall(incoming / below)  # noqa: S202
         # The app may not write here, so what is not compiled now would be compiled again at each start. What cannot be
         # compiled is left: a package may ship files for other Pythons; it is not ours to judge.
-        mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
-        compileall.compile_dir(incoming, quiet=2, workers=0, invalidation_mode=mode)
+        subprocess.run(
+            [sys.executable, "-m", "compileall", "-q", "-j0", "--invalidation-mode=unchecked-hash", str(incoming)],
+            check=False, capture_output=True,
+        )  # fmt: skip
         for name, target in (links or {}).items():
             (incoming / name).symlink_to(target)
         incoming.chmod(0o755)

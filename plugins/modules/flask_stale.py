@@ -14,7 +14,7 @@ options:
     type: str
     required: true
   deployment:
-    description: Id of the deployment.
+    description: Id of the deployment; empty where the instances stay as they are.
     type: str
     required: true
   health:
@@ -66,6 +66,10 @@ def main() -> None:
         supports_check_mode=True,
     )
     app, deployment, health = App(module.params["name"]), module.params["deployment"], module.params["health"]
+    nothing = {"changed": False, "deployment": deployment, "release": None, "stale": [], "surplus": []}
+    nothing |= {"at_boot": True, "not_there": False}
+    if not deployment:
+        module.exit_json(**nothing)
     record = read_json(app.deployments / deployment / "deployment.json")
     if record.get("health") != health:
         module.fail_json(
@@ -76,10 +80,7 @@ def main() -> None:
         stale = stale_instances(app, deployment, module.params["instances"], health, {})
     except LayoutError as error:
         module.fail_json(msg=str(error))
-    module.exit_json(
-        changed=False, deployment=deployment, release=record["release"], stale=stale, surplus=[], at_boot=True,
-        not_there=False,
-    )  # fmt: skip
+    module.exit_json(**nothing | {"release": record["release"], "stale": stale})
 
 
 if __name__ == "__main__":

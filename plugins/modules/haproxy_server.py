@@ -41,6 +41,12 @@ options:
     description: Seconds to wait, for requests to end or for checks to pass.
     type: int
     default: 60
+  required:
+    description: >-
+      Whether it is an error, with C(ready), that the checks do not pass in time. The server comes back when they do, unless it
+      was out by hand.
+    type: bool
+    default: true
 """
 EXAMPLES = r"""
 - name: Take the server out
@@ -58,6 +64,10 @@ left:
   description: Requests that were still in the server when the time was over, with C(drain).
   returned: always
   type: int
+healthy:
+  description: Whether the checks passed in time, with C(ready).
+  returned: always
+  type: bool
 """
 
 import subprocess
@@ -86,6 +96,7 @@ def main() -> None:
             "port": {"type": "int", "default": 0},
             "by_hand": {"type": "bool", "default": False},
             "timeout": {"type": "int", "default": 60},
+            "required": {"type": "bool", "default": True},
         },
         supports_check_mode=True,
     )
@@ -100,16 +111,20 @@ def main() -> None:
             server = next((balancer.servers(worker).get(key) for worker in now.workers), None)
             wanted = params["state"] == "drain"
             module.exit_json(changed=bool(server and not server.by_hand and server.drained != wanted), was="", left=0)
-        left = 0
+        left, healthy = 0, True
         if params["state"] == "drain":
             was, left = balancer.drain(key, params["timeout"])
             changed = was == "ready"
         else:
-            was = balancer.admit(key, params["address"], params["port"], params["timeout"], params["by_hand"])
+            was, healthy = balancer.admit(key, params["address"], params["port"], params["timeout"], params["by_hand"])
             changed = was == "drained" or (was == "by hand" and params["by_hand"])
+            if not healthy and params["required"]:
+                raise HAProxyError(
+                    f"the checks of HAProxy have not found it healthy within {params['timeout']} s: {balancer.last_check(key)}"
+                )
     except HAProxyError as problem:
         module.fail_json(msg=f"{'/'.join(key)}: {problem}")
-    module.exit_json(changed=changed, was=was, left=left)
+    module.exit_json(changed=changed, was=was, left=left, healthy=healthy)
 
 
 if __name__ == "__main__":

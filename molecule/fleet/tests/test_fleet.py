@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import json
 from collections import Counter
 
 import pytest
@@ -23,13 +24,22 @@ if os.uname().nodename == "app2":
 
 @contextlib.contextmanager
 def load_on_all():
-    """Send requests through both balancers at once; none may be lost, or be tried again by a balancer."""
-    before = {name: tried_again(host(name)) for name in BALANCERS}
+    """Send requests through both balancers at once; none may be lost."""
     with contextlib.ExitStack() as stack:
         loads = [stack.enter_context(Load(name, rate=100.0)) for name in BALANCERS]
         yield
     for load in loads:
         nothing_lost(load)
+
+
+@contextlib.contextmanager
+def nothing_tried_again():
+    """Require that no balancer has to try a request again, as where an instance ends that it has not let go of.
+
+    HAProxy counts from its last reload on, so there must not be one.
+    """
+    before = {name: tried_again(host(name)) for name in BALANCERS}
+    yield
     assert {name: tried_again(host(name)) for name in BALANCERS} == before
 
 
@@ -37,12 +47,12 @@ def deployments():
     """Return {version: how many instances are on it}, a version being the same on all hosts."""
     record = "cat /opt/flask/probe/instances/%s/deployment.json"
     shown = [host(name).check_output(record, str(number)) for name in APPS for number in (1, 2)]
-    return Counter(text.split('"version": "')[1].split('"')[0] for text in shown)
+    return Counter(json.loads(text)["version"] for text in shown)
 
 
 @pytest.fixture(autouse=True)
 def calm():
-    """Have all instances in rotation after each test, on what the inventory says."""
+    """Have all instances in rotation after each test."""
     yield
     if any(sorted(in_rotation(host(name))) != sorted(SERVERS) for name in BALANCERS):
         converge()
@@ -64,7 +74,7 @@ def test_requests_are_shared_among_all_hosts(balancer):
 
 def test_deploy_drains_on_every_balancer(tmp_path):
     before = deployments()
-    with load_on_all():
+    with load_on_all(), nothing_tried_again():
         converge(*variables(flask_apps=apps(source=copy_of_probe(tmp_path))))
     assert sum(deployments().values()) == 4
     assert len(deployments()) == 1
@@ -77,9 +87,10 @@ def test_host_is_taken_out_by_hand(tmp_path):
         assert playbook("--extra-vars", "host=app1", name="playbooks/drain.yml").returncode == 0
         for balancer in BALANCERS:
             assert sorted(in_rotation(host(balancer))) == ["probe/app2-1", "probe/app2-2"]
-        app1.check_output("systemctl kill --signal=KILL 'flask-probe@*'")
-        # A deploy comes to it as well, and leaves it out.
-        converge(*variables(flask_apps=apps(source=copy_of_probe(tmp_path))))
+        with nothing_tried_again():
+            app1.check_output("systemctl kill --signal=KILL 'flask-probe@*'")
+            # A deploy comes to it as well, and leaves it out.
+            converge(*variables(flask_apps=apps(source=copy_of_probe(tmp_path))))
         for balancer in BALANCERS:
             assert sorted(in_rotation(host(balancer))) == ["probe/app2-1", "probe/app2-2"]
         assert playbook("--extra-vars", "host=app1 lift=true", name="playbooks/drain.yml").returncode == 0
@@ -91,7 +102,7 @@ def test_rollback_after_a_rollout_that_stopped_at_the_second_host(tmp_path):
     converge()
     old = deployments()
     sick = variables(flask_apps=apps(source=copy_of_probe(tmp_path, hook=SICK_ON_APP2), start_timeout=3))
-    with load_on_all():
+    with load_on_all(), nothing_tried_again():
         refused(playbook(*sick), "not healthy after 3 s", "stopped at instance 1 of app2")
         assert sorted(deployments().values()) == [2, 2]
         done = playbook(name="playbooks/rollback.yml")
