@@ -188,6 +188,16 @@ def test_server_that_is_not_healthy_in_time_comes_back_when_it_is(said, master):
     assert balancer.last_check(KEY).startswith("L7OK 200")
 
 
+def test_check_that_is_under_way_is_waited_for(said, master):
+    under_way = said["stat drained"].replace(",L7OK,200,", ",* L7OK,0,")
+    assert under_way != said["stat drained"]
+    fake, balancer = master(worker={"show stat -1 4 -1": [under_way, under_way, said["stat drained"]]})
+    assert balancer.last_check(KEY).startswith("L7OK 200")
+    fake.answers[f"@!{fake.worker} show stat -1 4 -1"] = [under_way]
+    assert balancer.last_check(KEY) == "L7OK"
+    assert balancer.last_check(("probe", "web-9")) == ""
+
+
 def test_server_that_was_out_by_hand_and_is_not_healthy_stays_out(said, master):
     by_hand = said["servers drained"].replace("web-2 127.0.0.1 2 8", "web-2 127.0.0.1 0 5")
     maintenance = "set server probe/web-2 state maint"

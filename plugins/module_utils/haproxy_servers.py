@@ -71,12 +71,23 @@ def parse_servers(shown: str) -> list[Server]:
 
 def parse_sessions(shown: str) -> dict[tuple[str, str], int]:
     """Return {(backend, server): requests in it or waiting for it} of `show stat` (CSV, section 9.1)."""
+    return {key: int(row["scur"] or 0) + int(row["qcur"] or 0) for key, row in _rows(shown).items()}
+
+
+def parse_checks(shown: str) -> dict[tuple[str, str], str]:
+    """Return {(backend, server): what its checks last found} of `show stat`, as `L7STS 503`, `L4CON` or `* L7OK`."""
+    found = {}
+    for key, row in _rows(shown).items():
+        status, code = row["check_status"], row["check_code"]
+        found[key] = status if status.startswith("* ") else f"{status} {code} {row['last_chk']}".strip()
+    return found
+
+
+def _rows(shown: str) -> dict[tuple[str, str], dict[str, str]]:
     if not shown.startswith("# "):
         raise ValueError(f"this is no answer to `show stat`: {shown[:200]!r}")
     rows = csv.DictReader(io.StringIO(shown[2:]))
-    return {
-        (row["pxname"], row["svname"]): int(row["scur"] or 0) + int(row["qcur"] or 0) for row in rows if row["pxname"]
-    }
+    return {(row["pxname"], row["svname"]): row for row in rows if row["pxname"]}
 
 
 class Balancer:
@@ -205,9 +216,15 @@ class Balancer:
             time.sleep(POLL)
 
     def last_check(self, key: tuple[str, str]) -> str:
-        """Return what the checks of a server last found, as HAProxy words it."""
-        for worker in self.processes().workers:
-            for row in csv.DictReader(io.StringIO(ask(f"@!{worker} show stat -1 4 -1", self.path)[2:])):
-                if (row["pxname"], row["svname"]) == key:
-                    return f"{row['check_status']} {row['check_code']} {row['last_chk']}".strip()
-        return ""
+        """Return what the checks of a server last found, as HAProxy words it; empty for a server that is not there.
+
+        While a check is under way, marked by a star, HAProxy shows the last status without its code (`show stat`).
+        """
+        end = time.monotonic() + 2
+        while True:
+            found = ""
+            for worker in self.processes().workers:
+                found = self._said(worker, "show stat -1 4 -1", parse_checks, dict[tuple[str, str], str]()).get(key, "")
+            if not found.startswith("* ") or time.monotonic() > end:
+                return found.removeprefix("* ")
+            time.sleep(POLL)
