@@ -66,7 +66,7 @@ left:
   type: int
 healthy:
   description: Whether the checks passed in time, with C(ready).
-  returned: always
+  returned: outside check mode
   type: bool
 """
 
