@@ -13,29 +13,23 @@ ROLES = ("flask_app", "haproxy")
 HEAD = """# Variables
 
 Made by `make docs` from `roles/*/meta/argument_specs.yml` and `roles/*/defaults/main.yml`; do not edit.
-`ansible-doc -t role flask_app` shows the same.
+`ansible-doc -t role flask_haproxy.deploy.flask_app` shows the same.
 
-An entry of `flask_apps` has the variables of `flask_app` as its keys, without the prefix `flask_app_`, and these:
-
-| key | type | default | |
-| --- | --- | --- | --- |
-| `hosts` | str | `app_servers` | Group of hosts that run the app; all of them are in `app_servers`. |
-| `hostnames` | list | `[]` | Host names whose requests go to the app. |
-| `path` | str | `""` | Folder of the URL space whose requests go to the app, like `/api`. |
-| `haproxy_extra` | list | `[]` | Lines for the app's backend in HAProxy, as they are. |
+An entry of `flask_apps` has the keys of `flask_app`, below.
 
 Host variables: `app_address` (where balancers reach the apps of the host; not needed where a host is its own and only
-balancer) and `number_base` (added to an instance's number in `APP_NUMBER`).
+balancer), `app_weight` (its share of the requests beside that of others, 1 to 256, default 1), `app_backup` (whether it is
+asked only when no other host of the app is left) and `number_base` (added to an instance's number in `APP_NUMBER`).
 """
 
 
-def words(text: str | list[str]) -> str:
+def words(description: str | list[str]) -> str:
     """Return a description as Markdown: Ansible's C(…) becomes `…`."""
-    joined = " ".join(text) if isinstance(text, list) else text
-    return re.sub(r"[CIV]\(([^)]*(?:\([^)]*\))?[^)]*)\)", r"`\1`", joined).replace("|", "\\|")
+    joined = " ".join(description) if isinstance(description, list) else description
+    return re.sub(r"[CIVM]\(((?:[^()]|\([^()]*\))*)\)", r"`\1`", joined).replace("|", "\\|")
 
 
-def rows(options: dict[str, Any], defaults: dict[str, Any], indent: str = "") -> list[str]:
+def rows(options: dict[str, Any], indent: str = "") -> list[str]:
     """Return the table's rows for some options, those of nested mappings below their parent."""
     found = []
     for name, option in options.items():
@@ -43,12 +37,12 @@ def rows(options: dict[str, Any], defaults: dict[str, Any], indent: str = "") ->
         default = (
             "required"
             if option.get("required")
-            else f"`{yaml.safe_dump(defaults[name], width=1000).split(chr(10))[0]}`"
-            if name in defaults
+            else f"`{yaml.safe_dump(option['default'], width=1000, default_flow_style=True).split(chr(10))[0]}`"
+            if "default" in option
             else ""
         )
         found.append(f"| {indent}`{name}` | {kind} | {default} | {words(option['description'])} |")
-        found += rows(option.get("options", {}), {}, indent + "&nbsp;&nbsp;")
+        found += rows(option.get("options", {}), indent + "&nbsp;&nbsp;")
     return found
 
 
@@ -57,12 +51,11 @@ def text() -> str:
     parts = [HEAD]
     for role in ROLES:
         specs = yaml.safe_load((PROJECT / "roles" / role / "meta" / "argument_specs.yml").read_text())
-        defaults = yaml.safe_load((PROJECT / "roles" / role / "defaults" / "main.yml").read_text())
         main = specs["argument_specs"]["main"]
         parts.append(
             f"## {role}\n\n{words(main['description'])}\n\n| variable | type | default | |\n| --- | --- | --- | --- |"
         )
-        parts.append("\n".join(rows(main["options"], defaults)) + "\n")
+        parts.append("\n".join(rows(main["options"])) + "\n")
     return "\n".join(parts)
 
 

@@ -16,13 +16,14 @@ import http.client
 import itertools
 import json
 import signal
+import ssl
 import sys
 import threading
 import time
 import uuid
 from collections import Counter
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 
 @dataclass
@@ -37,11 +38,16 @@ class Sent:
     cause: str = ""
     id: str = ""
     server: str = ""
+    client: int = 0
 
 
 @dataclass
 class Plan:
-    """What is sent where. `rate` is in requests a second over all `connections`; `slow_share` is from 0 to 1."""
+    """What is sent where. `rate` is in requests a second over all `connections`; `slow_share` is from 0 to 1.
+
+    `kept_share` and `post_share` are 0, 0.5 or 1: no connection is kept, every other, all; no POST is sent, and so on.
+    With `cookies` (1), each of them is a client that sends the last cookie it was given.
+    """
 
     address: str
     port: int = 80
@@ -55,6 +61,11 @@ class Plan:
     get: str = "/"
     post: str = "/received"
     slow_path: str = "/sleep/{seconds}"
+    kept_share: float = 0.5
+    post_share: float = 0.5
+    cookies: int = 0
+    # With TLS, where a file names the authority that the certificate of `host` has to be of.
+    authority: str = ""
 
 
 @dataclass
@@ -113,14 +124,27 @@ class Report:
         )
 
 
+class TLSConnection(http.client.HTTPConnection):
+    """A connection to an address that has to show a certificate for a name."""
+
+    context: ClassVar[ssl.SSLContext]
+    hostname: ClassVar[str]
+
+    def connect(self) -> None:
+        """Connect, and look at the certificate."""
+        super().connect()
+        self.sock = self.context.wrap_socket(self.sock, server_hostname=self.hostname)
+
+
 class Connection(threading.Thread):
     """One of the plan's connections: sends its share of the rate, on a schedule that a slow answer does not shift."""
 
     def __init__(self, plan: Plan, number: int, start: float, sent: list[Sent]) -> None:
         super().__init__(daemon=True)
         self.plan, self.number, self.start_time, self.sent = plan, number, start, sent
-        self.kept = number % 2 == 0
+        self.kept = number % 2 / 2 < plan.kept_share
         self.connection: http.client.HTTPConnection | None = None
+        self.cookie = ""
 
     def run(self) -> None:
         """Send until the time is over."""
@@ -138,7 +162,7 @@ class Connection(threading.Thread):
         """Send one request and return what became of it."""
         every = round(1 / self.plan.slow_share) if self.plan.slow_share else 0
         slow = bool(every) and count % every == 0
-        method = "GET" if slow or count % 2 else "POST"
+        method = "POST" if not slow and count % 2 / 2 < self.plan.post_share else "GET"
         path = (
             self.plan.slow_path.format(seconds=self.plan.slow)
             if slow
@@ -147,17 +171,23 @@ class Connection(threading.Thread):
             else self.plan.get
         )
         identifier = uuid.uuid4().hex if method == "POST" else ""
-        request = Sent(time.monotonic() - self.start_time, 0.0, method, self.kept, slow, id=identifier)
+        request = Sent(
+            time.monotonic() - self.start_time, 0.0, method, self.kept, slow, id=identifier, client=self.number
+        )
         try:
             if self.connection is None:
-                self.connection = http.client.HTTPConnection(
+                self.connection = (TLSConnection if self.plan.authority else http.client.HTTPConnection)(
                     self.plan.address, self.plan.port, timeout=self.plan.timeout
                 )
             headers = {"Host": self.plan.host} | ({} if self.kept else {"Connection": "close"})
+            if self.cookie:
+                headers["Cookie"] = self.cookie
             self.connection.request(method, path, body=identifier or None, headers=headers)
             answer = self.connection.getresponse()
             answer.read()
             request.server = answer.headers.get("X-Instance", "")
+            if self.plan.cookies and (given := answer.headers.get("Set-Cookie")):
+                self.cookie = given.partition(";")[0]
             if answer.status >= 400:
                 request.cause = f"status {answer.status}"
             if not self.kept or answer.will_close:
@@ -181,6 +211,8 @@ def send(plan: Plan) -> tuple[list[Sent], float]:
     SIGINT ends it early; `plan.seconds` is then what it came to.
     """
     sent: list[Sent] = []
+    if plan.authority:
+        TLSConnection.context, TLSConnection.hostname = ssl.create_default_context(cafile=plan.authority), plan.host
     start, epoch = time.monotonic() + 0.1, time.time() + 0.1
     connections = [Connection(plan, number, start, sent) for number in range(plan.connections)]
     for connection in connections:

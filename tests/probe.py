@@ -2,6 +2,7 @@
 
 import csv
 import io
+import shlex
 import shutil
 import time
 from pathlib import Path
@@ -11,6 +12,13 @@ from tests.support import PROJECT, Load
 
 PROBE = PROJECT / "molecule" / "shared" / "probe"
 
+ORDER = """
+import socket, sys
+with socket.socket(socket.AF_UNIX) as connection:
+    connection.connect("/run/haproxy/admin.sock")
+    connection.sendall(sys.argv[1].encode() + b"\\n")
+    connection.recv(9999)
+"""
 # Code of a release runs twice: in the check of the import, and in an instance.
 IN_AN_INSTANCE = "import os, sys, time\nif 'wsgi_check' not in sys.orig_argv:\n    "
 
@@ -30,6 +38,11 @@ def copy_of_probe(
         with (source / "requirements.txt").open("a") as file:
             file.write(f"# {time.time()}\n")
     return str(source)
+
+
+def order(words: str) -> str:
+    """Return a command that gives HAProxy an order, where it runs."""
+    return shlex.join(["python3", "-c", ORDER, words])
 
 
 def running(web: Any, number: int) -> dict[str, str]:

@@ -7,6 +7,7 @@ import os
 import shlex
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -120,6 +121,37 @@ def ask(
     return json.loads(done.stdout)
 
 
+class Meanwhile(threading.Thread):
+    """Somebody who does `once` again and again while a block runs; what that raises fails the block."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.over = threading.Event()
+        self.problem: Exception | None = None
+
+    def once(self) -> None:
+        """Do it."""
+        raise NotImplementedError
+
+    def run(self) -> None:
+        """Do it until the block is over."""
+        try:
+            while not self.over.wait(0.01):
+                self.once()
+        except Exception as problem:
+            self.problem = problem
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        self.over.set()
+        self.join()
+        if self.problem and not kind:
+            raise self.problem
+
+
 class Load:
     """Requests from the client host to the probe while something happens: `with Load(WEB) as load: …; load.report`.
 
@@ -173,11 +205,88 @@ class Load:
             assert output, errors
             found = json.loads(output)
             assert found["seconds"] < self.seconds, "the load was over before what it was to accompany"
-            requests = [loss.Sent(**request) for request in found.pop("requests")]
+            self.requests = requests = [loss.Sent(**request) for request in found.pop("requests")]
             received = "find /var/lib/flask-probe -name received -exec cat {} +"
             ids = [one for name in hosts_of("app_servers") for one in host(name).check_output(received).split()]
             self.report = loss.Report.of(requests, found["seconds"], found["started"], ids)
             assert self.report.sent > 20, self.report
+
+    def by_client(self) -> dict[int, list[str]]:
+        """Return which instances answered each of the plan's connections, in their order."""
+        found: dict[int, list[str]] = {}
+        for request in sorted((one for one in self.requests if one.server), key=lambda one: one.done):
+            found.setdefault(request.client, []).append(request.server)
+        return found
+
+
+class Script:
+    """A script of this folder on a host while something happens: `with Script(CLIENT, "slow.py", …) as crowd: …`.
+
+    Its first line has its process id, when it is under way; SIGINT has it print its report, the second.
+    """
+
+    def __init__(self, on: str, name: str, *arguments: str, user: str = "") -> None:
+        self.on, self.name = on, name
+        self.command = command_on(on, *(["sudo", "-u", user] if user else []), "python3", "-", *arguments)
+        self.report: dict[str, Any]
+
+    def __enter__(self) -> Self:
+        """Start, and return when it says that it is under way."""
+        self.process = subprocess.Popen(
+            self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write((PROJECT / "tests" / self.name).read_text())
+        self.process.stdin.close()
+        self.process.stdin = None
+        line = self.process.stdout.readline()
+        assert line, self.process.communicate()[1]
+        self.began = json.loads(line)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Have it end and report."""
+        host(self.on).run("kill -INT %s", str(self.began["pid"]))
+        output, errors = self.process.communicate(timeout=60)
+        if error[0] is None:
+            assert output, errors
+            self.report = json.loads(output)
+
+
+class Once:
+    """A question of tests/once.py that the client host puts to the probe of a host; `answer()` waits for what came."""
+
+    def __init__(self, question: str, *, of: str, **options: Any) -> None:
+        everything = {"address": address_of(of), "host": "probe.test", **options}
+        arguments = [f"--{name}={value}" for name, value in everything.items()]
+        command = command_on(hosts_of("clients")[0], "python3", "-", question, *arguments)
+        script = PROJECT / "tests" / "once.py"
+        with script.open() as file:
+            self.process = subprocess.Popen(
+                command, stdin=file, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            )
+
+    def answer(self) -> Any:
+        """Return what it printed."""
+        output, errors = self.process.communicate(timeout=300)
+        assert self.process.returncode == 0, errors
+        return json.loads(output)
+
+
+@contextlib.contextmanager
+def addresses(name: str, towards: str, last: range) -> Iterator[list[str]]:
+    """Give a host more addresses in the network in which it reaches another one, and take them away again."""
+    route = host(name).check_output("ip -o route get %s", address_of(towards)).split()
+    device, network = route[route.index("dev") + 1], str(route[route.index("src") + 1]).rpartition(".")[0]
+    more = [f"{network}.{number}" for number in last]
+    for address in more:
+        host(name).check_output("ip address add %s/24 dev %s", address, device)
+    try:
+        yield more
+    finally:
+        for address in more:
+            host(name).run("ip address delete %s/24 dev %s", address, device)
 
 
 @contextlib.contextmanager
@@ -195,6 +304,8 @@ def playbook(*arguments: str, name: str = "site.yml", inventory: Path = INVENTOR
     command = ["ansible-playbook", f"--inventory={inventory}", name, *arguments]
     environment = os.environ | {
         "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"),
+        # Tests count and read what each task came to; what a user sees instead has tests of its own (test_story.py).
+        "ANSIBLE_STDOUT_CALLBACK": "default",
         "ANSIBLE_NOCOLOR": "1",
         "ANSIBLE_FORCE_COLOR": "0",
     }
@@ -251,7 +362,7 @@ def changed(output: str) -> int:
     return sum(int(word.removeprefix("changed=")) for word in recap.split() if word.startswith("changed="))
 
 
-def eventually(condition: Callable[[], Any], *, within: float = 60.0, what: str = "") -> Any:
+def eventually(condition: Callable[[], Any], *, within: float = 180.0, what: str = "") -> Any:
     """Return the first true value of a condition. The limit is far beyond what is expected: it ends a test, no more."""
     end = time.monotonic() + within
     while not (value := condition()):

@@ -11,8 +11,13 @@ import threading
 from pathlib import Path
 
 import pytest
-from ansible.module_utils.haproxy_master import parse_processes
-from ansible.module_utils.haproxy_servers import Balancer, HAProxyError, parse_servers, parse_sessions
+from ansible_collections.flask_haproxy.deploy.plugins.module_utils.haproxy_master import parse_processes
+from ansible_collections.flask_haproxy.deploy.plugins.module_utils.haproxy_servers import (
+    Balancer,
+    HAProxyError,
+    parse_servers,
+    parse_sessions,
+)
 
 RECORDED = sorted((Path(__file__).parent / "recorded").glob("haproxy-*.json"))
 KEY = ("probe", "web-2")
@@ -71,8 +76,8 @@ def master(said, tmp_path):
 
 
 ORDERS = [f"set server probe/web-2 {what}" for what in ("state drain", "health down", "state ready")]
-# The last two at once: a check in between would have it come up in drain.
-ADMITTING = [ORDERS[0], f"{ORDERS[1]}; {ORDERS[2]}"]
+# At once: a check in between would have it come up in drain, and who has its cookie would be sent there on trust.
+ADMITTING = ["; ".join(ORDERS)]
 
 
 def test_servers_are_read(said):
@@ -105,11 +110,38 @@ def test_drain_waits_for_the_last_request(said, master):
         worker={
             "show servers state": [said["servers"]],
             f"set server probe/{busy} state drain": [said["obeyed"]],
-            "show stat -1 4 -1": [said["stat"], said["stat"], said["stat drained"]],
+            "show stat -1 4 -1": [said["stat"], said["stat"], said["stat"], said["stat drained"]],
         }
     )
     assert balancer.drain(("probe", busy), timeout=10) == ("ready", 0)
-    assert sum("show stat" in command for command in fake.commands) == 3
+    assert sum("show stat" in command for command in fake.commands) == 4
+
+
+def test_who_has_a_cookie_for_what_is_drained_goes_elsewhere(said, master):
+    """HAProxy sends the owner of a server's cookie to it while it is drained; not while it is in maintenance."""
+    head, *rows = said["stat drained"].splitlines()
+    at = head.split(",").index("cookie")
+    cells = [row.split(",") for row in rows]
+    sticky = "\n".join([head, *(",".join([*c[:at], "hash", *c[at + 1 :]]) if len(c) > at else "" for c in cells)])
+    orders = [f"set server probe/web-2 {what}" for what in ("weight 0", "state maint")]
+    fake, balancer = master(
+        worker={
+            "show servers state": [said["servers"]],
+            "show stat -1 4 -1": [sticky],
+            **{order: [said["obeyed"]] for order in orders},
+        }
+    )
+    assert balancer.drain(KEY, timeout=10) == ("ready", 0)
+    assert fake.orders() == ["; ".join(orders)]
+    # It is known as a drain of ours afterwards: in maintenance (1), without weight.
+    ours = said["servers drained"].replace("web-2 127.0.0.1 2 8 1", "web-2 127.0.0.1 0 1 0")
+    found = next(server for server in parse_servers(ours) if server.name == "web-2")
+    assert (found.admin, found.weight, found.drained, found.by_hand, found.serves) == (1, 0, True, False, False)
+    fake.answers[f"@!{fake.worker} show servers state"] = [ours, said["servers"]]
+    back = [f"set server probe/web-2 {what}" for what in ("weight 100%", "state drain", "health down", "state ready")]
+    fake.answers |= {f"@!{fake.worker} {order}": [said["obeyed"]] for order in back}
+    assert balancer.admit(KEY, "", 0, timeout=10) == ("drained", True)
+    assert fake.orders()[-1] == "; ".join(back)
 
 
 def test_drain_says_what_is_left_when_time_is_over(said, master):
@@ -238,6 +270,12 @@ def test_what_is_out_by_hand_stays_out(said, master):
 
 
 def test_refused_order_is_an_error(said, master):
-    _, balancer = master(worker={"show servers state": [said["servers"]], ORDERS[0]: [said["unknown server"]]})
+    _, balancer = master(
+        worker={
+            "show servers state": [said["servers"]],
+            "show stat -1 4 -1": [said["stat"]],
+            ORDERS[0]: [said["unknown server"]],
+        }
+    )
     with pytest.raises(HAProxyError, match="answered `set server probe/web-2 state drain` with: No such server"):
         balancer.drain(KEY, timeout=10)

@@ -1,5 +1,6 @@
 """A thousand inventories nobody thought of: refused by preflight, or accepted by HAProxy and served in full."""
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -46,7 +47,9 @@ APP = st.fixed_dictionaries(
     },
 ).flatmap(lambda app: st.sampled_from([app] * 30 + [app | {"colour": "blue"}]))
 HOSTS = st.lists(st.sampled_from(["web1", "web2", "web-3", "web.four", "lb1"]), min_size=1, max_size=4, unique=True)
-ADDRESSES = mostly(["192.0.2.1", "2001:db8::1", "127.0.0.1"], [None, "fe80::1%eth0", "web1.test", "", 7, "192.0.2.1\n"])
+ADDRESSES = mostly(
+    ["192.0.2.1", "2001:db8::1", "192.0.2.2"], [None, "127.0.0.1", "fe80::1%eth0", "web1.test", "", 7, "192.0.2.1\n"]
+)
 BALANCER = st.fixed_dictionaries(
     {},
     optional={
@@ -73,7 +76,7 @@ BALANCER = st.fixed_dictionaries(
     balancer=BALANCER,
 )
 @settings(max_examples=600, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None)
-def check(flask_apps, parser, apps, app_servers, some, balancers, addresses, balancer):
+def check(apps_model, flask_problems, parser, apps, app_servers, some, balancers, addresses, balancer):
     groups = {"app_servers": app_servers, "some": some, "load_balancers": balancers}
     names = {*app_servers, *some, *balancers}
     hostvars = {name: {} for name in names}
@@ -82,13 +85,13 @@ def check(flask_apps, parser, apps, app_servers, some, balancers, addresses, bal
             hostvars[name]["app_address"] = address
     for name in balancers:
         hostvars[name] |= balancer
-    found = flask_apps.flask_problems(apps, groups, hostvars)
+    found = flask_problems(apps, groups, hostvars)
     assert all(isinstance(problem, str) and "Fix: " in problem for problem in found), found
     if found:
         SEEN["refused"] += 1
         return
     SEEN["accepted"] += 1
-    config = render(flask_apps.flask_backends(apps, groups, hostvars), **balancer)
+    config = render(apps_model.flask_backends(apps, groups, hostvars), **balancer)
     assert parser.words(config) == "", (config, parser.words(config))
     expected = {
         app["name"]: {
@@ -126,14 +129,14 @@ GOOD_APPS = st.lists(
 
 @given(apps=GOOD_APPS, app_servers=HOSTS.filter(bool), balancers=HOSTS.filter(bool), ipv6=st.booleans())
 @settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None)
-def check_good(flask_apps, parser, apps, app_servers, balancers, ipv6):
+def check_good(apps_model, flask_problems, parser, apps, app_servers, balancers, ipv6):
     for index, app in enumerate(apps):
         app |= {"name": f"app{index}", "port": 10000 + 100 * index, "path": f"/app{index}"}
     names = sorted({*app_servers, *balancers})
     hostvars = {name: {"app_address": f"2001:db8::{n}" if ipv6 else f"192.0.2.{n}"} for n, name in enumerate(names, 1)}
     groups = {"app_servers": app_servers, "load_balancers": balancers}
-    assert flask_apps.flask_problems(apps, groups, hostvars) == []
-    config = render(flask_apps.flask_backends(apps, groups, hostvars))
+    assert flask_problems(apps, groups, hostvars) == []
+    config = render(apps_model.flask_backends(apps, groups, hostvars))
     assert parser.words(config) == "", (config, parser.words(config))
     assert sum(len(found) for found in servers(config).values()) == sum(app["instances"] for app in apps) * len(
         app_servers
@@ -141,11 +144,12 @@ def check_good(flask_apps, parser, apps, app_servers, balancers, ipv6):
     SEEN["accepted"] += 1
 
 
-def test_inventories_are_refused_or_served(flask_apps, parser):
+@pytest.mark.long
+def test_inventories_are_refused_or_served(apps_model, flask_problems, parser):
     for key in SEEN:
         SEEN[key] = 0
-    check(flask_apps=flask_apps, parser=parser)
-    check_good(flask_apps=flask_apps, parser=parser)
+    check(apps_model=apps_model, flask_problems=flask_problems, parser=parser)
+    check_good(apps_model=apps_model, flask_problems=flask_problems, parser=parser)
     print(SEEN)
     # Were all of one kind, the other half of the property would have been tested on nothing.
     assert SEEN["refused"] >= 100

@@ -1,14 +1,19 @@
 """The parts of the modules that need no host."""
 
+import json
 import os
+import subprocess
+import sys
 from pwd import struct_passwd
 
 import pytest
-from ansible.module_utils.flask_layout import App, LayoutError, quoted, write_file
-from ansible.module_utils.haproxy_master import Processes, parse_processes
-from ansible.module_utils.listeners import listening_inodes, unit_of
+from ansible_collections.flask_haproxy.deploy.plugins.module_utils.app_units import App
+from ansible_collections.flask_haproxy.deploy.plugins.module_utils.files import read_file, read_json, write_file
+from ansible_collections.flask_haproxy.deploy.plugins.module_utils.haproxy_master import Processes, parse_processes
+from ansible_collections.flask_haproxy.deploy.plugins.module_utils.listeners import listening_inodes, unit_of
+from ansible_collections.flask_haproxy.deploy.plugins.module_utils.systemd import HostError, quoted
 
-from tests.conftest import load
+from tests.conftest import PROJECT, load
 
 # As HAProxy 2.6.12 and 3.0.11 of Debian answer `show proc`.
 GOOD_26 = """#<PID>          <type>          <reloads>       <uptime>        <version>      \n\
@@ -43,6 +48,19 @@ def test_show_proc_that_is_none():
         raise AssertionError(text)
 
 
+def test_only_what_is_out_by_hand_is_disabled():
+    with_drained = load("module_utils/haproxy_files.py").with_drained
+    server, own = "    server web1-1 192.0.2.1:5001 check", "    server spare 192.0.2.9:80 check disabled"
+    config = f"backend hello\n{own}\n{server}\nbackend other\n{server} disabled\n"
+    assert with_drained(config, []) == config
+    out = with_drained(config, ["hello/web1-1"])
+    assert out == config.replace(server, f"{server} disabled", 1)
+    assert with_drained(out, ["hello/web1-1"]) == out
+    # It stays so until somebody puts it back, and nobody else's is.
+    assert with_drained(out, [], back=["hello/web1-1"]) == config
+    assert with_drained(out, ["hello/web1-1"], back=["hello/web1-1"]) == out
+
+
 def test_quoted_for_systemd():
     assert quoted('a "b" $c \\d `e` #f') == '"a \\"b\\" \\$c \\\\d \\`e\\` #f"'
 
@@ -55,6 +73,32 @@ def test_write_file_says_whether_it_changed(tmp_path):
     assert path.stat().st_mode & 0o777 == 0o644
     assert write_file(path, "other", 0o644)
     assert [entry.name for entry in path.parent.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("locale", ["C.UTF-8", "en_US.ISO-8859-1", "C"])
+def test_files_are_the_same_in_every_locale(tmp_path, locale):
+    path, text = tmp_path / "env", 'A="ü €"\nB="one\r\ntwo"\n'
+    program = (
+        "import sys; from pathlib import Path; "
+        "from ansible_collections.flask_haproxy.deploy.plugins.module_utils.files import read_file, write_file; "
+        f"path = Path(sys.argv[1]); print(write_file(path, {text!a}), write_file(path, read_file(path)))"
+    )
+    # What Python takes for the encoding of files, also where the locale is not installed.
+    environment = os.environ | {
+        "LC_ALL": locale,
+        "PYTHONUTF8": "0",
+        "PYTHONCOERCECLOCALE": "0",
+        "PYTHONPATH": str(PROJECT / "collections"),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", program, path], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["True", "False"]
+    assert path.read_bytes() == text.encode()
+    path.write_bytes(b"# caf\xe9\r\n")
+    assert write_file(path, read_file(path)) is False
+    assert write_file(tmp_path / "other", read_file(path))
+    assert (tmp_path / "other").read_bytes() == b"# caf\xe9\r\n"
 
 
 def test_instance_points_at_a_deployment(tmp_path):
@@ -104,13 +148,16 @@ def test_history_that_a_power_cut_has_cut(tmp_path):
     app.home = tmp_path
     (tmp_path / "history").write_text("2026-01-01T00:00:00+0000 one\n2026-01-02T00:00:00+0000 two\n2026-01")
     assert [deployment for _, deployment in app.history()] == ["one", "two"]
+    app.deployments = tmp_path / "deployments"
+    write_file(app.deployments / "two" / "deployment.json", '{"version": "2"}')
+    assert [version for _, version in app.lived()] == ["one", "2"]
 
 
 def test_only_one_module_is_at_work_on_an_app(tmp_path):
     app = App("hello")
     with app.alone(folder=tmp_path):
         with (
-            pytest.raises(LayoutError, match=rf"process {os.getpid()} of another run has been at work on hello"),
+            pytest.raises(HostError, match=rf"process {os.getpid()} of another run has been at work on hello"),
             app.alone(wait=0.1, folder=tmp_path),
         ):
             pass
@@ -149,6 +196,18 @@ def test_port_that_somebody_else_holds():
         "port 80, which haproxy is to listen on, is held by nginx (nginx.service). "
         "Fix: stop that (systemctl disable --now nginx), or change haproxy_binds."
     ]
+    (found,) = preflight.port_problems([{"port": 80, "owner": "flask-my-shop@2.service"}], held)
+    assert found.endswith(
+        "or change port of the app my-shop. Of several apps, -e app=NAME deploys another one meanwhile."
+    )
+
+
+@pytest.mark.parametrize("unit", ["ssh.service", "session-4.scope", "systemd-logind.service", "user@1000.service", ""])
+def test_port_of_somebody_who_is_logged_in_is_not_freed_by_locking_him_out(unit):
+    preflight = load("modules/host_preflight.py")
+    held = {80: preflight.Listener(4711, "python3", unit)}
+    (found,) = preflight.port_problems([{"port": 80, "owner": "haproxy"}], held)
+    assert "Fix: stop that (kill 4711), or change haproxy_binds." in found
 
 
 def test_release_of_debian():
@@ -159,6 +218,87 @@ def test_release_of_debian():
     assert list(preflight.release_problems(ubuntu, ["12", "13"])) == [
         "this is Ubuntu 24.04. Fix: a host with Debian 12 or 13; it is what the project is tested on."
     ]
+
+
+def test_account_that_a_person_has(tmp_path):
+    preflight = load("modules/host_preflight.py")
+    person = struct_passwd(("flask-shop", "x", 1001, 1001, "", "/home/anna", "/bin/bash"))
+    ours = struct_passwd(("flask-api", "x", 990, 990, "", "/var/lib/flask-api", "/usr/sbin/nologin"))
+    found = list(preflight.account_problems(["shop", "api", "new"], [person, ours], tmp_path))
+    assert found == [
+        "the account flask-shop (home /home/anna, shell /bin/bash) is none of an app, and shop would run as it. "
+        "Fix: another name for the app, or for the account (usermod --login NEW flask-shop)."
+    ]
+    # Somebody has changed that of an app, which is still its own.
+    (tmp_path / "shop").mkdir()
+    assert list(preflight.account_problems(["shop"], [person], tmp_path)) == []
+
+
+def test_what_systemd_says_of_settings():
+    words_on = load("module_utils/unit_check.py").words_on
+    text = ["[Service]", "ExecStart=/usr/bin/true", "MemoryDenyWriteExecute=maybe"]
+    said = (
+        "/etc/systemd/system/other.service:3: Unknown key 'X' in section [Service], ignoring.\n"
+        "/tmp/f/flask-settings.service:3: Failed to parse boolean value, ignoring: maybe\nConfiguration file is executable\n"
+    )
+    assert list(words_on(text, "/tmp/f/flask-settings.service", said)) == [
+        ("MemoryDenyWriteExecute=maybe", "Failed to parse boolean value, ignoring: maybe")
+    ]
+
+
+def test_settings_are_put_to_systemd_where_they_are_new(tmp_path, monkeypatch):
+    units = load("module_utils/unit_check.py")
+    asked = []
+    words = {
+        "ProtectHom=yes": "Unknown key 'ProtectHom' in section [Service], ignoring",
+        "MemoryMax=9XB": "Invalid memory limit",
+    }
+    monkeypatch.setattr(
+        units,
+        "ignored",
+        lambda lines: asked.append(lines) or [(line, words[line]) for line in lines if line in words],
+    )
+    monkeypatch.setattr(units, "nearest", lambda key: "ProtectHome" if key == "ProtectHom" else "")
+    new = ["MemoryMax=9XB", "PrivateUsers=no", "ProtectHom=yes"]
+    assert list(units.setting_problems({"hello": new, "plain": []}, tmp_path)) == [
+        "memory_max of hello is '9XB', which systemd would ignore: Invalid memory limit. "
+        "Fix: what systemd.directives(7) has for MemoryMax, or leave it out.",
+        "sandbox.ProtectHom of hello is 'yes', which systemd would ignore: Unknown key 'ProtectHom' in section [Service], "
+        "ignoring. Fix: ProtectHome, if that is meant.",
+    ]
+    there = tmp_path / "hello" / "deployments" / "abc"
+    there.mkdir(parents=True)
+    (there / "unit.conf").write_text("MemoryMax=9XB\nPrivateUsers=no\nProtectHom=yes\n")
+    assert list(units.setting_problems({"hello": new}, tmp_path)) == []
+    assert asked == [new]
+
+
+def test_times_of_timers_are_put_to_systemd():
+    """Systemd's own words decide, which Debian's releases may have otherwise."""
+    apps = load("plugin_utils/apps.py").flask_apps_complete(
+        [
+            {
+                "name": "shop", "source": ".", "wsgi": "shop:app", "port": 5001,
+                "timers": [
+                    {"name": name, "command": "x", "calendar": calendar}
+                    for name, calendar in {"a": "25:00", "b": "Mon *-*-* 04:30", "c": "-03:00", "d": "750"}.items()
+                ],
+            },
+            {"name": "plain", "source": ".", "wsgi": "plain:app", "port": 6001},
+        ]
+    )  # fmt: skip
+    calendars = load("filter/units.py").flask_calendars(apps)
+    assert list(calendars) == ["shop"]
+    found = list(load("module_utils/unit_check.py").calendar_problems(calendars))
+    assert found[0] == (
+        "timers.a.calendar of shop is '25:00', which systemd does not take. "
+        "Fix: a time of systemd.time(7), like 03:00; `systemd-analyze calendar` tries one."
+    )
+    assert [one.partition(" of ")[0] for one in found] == [f"timers.{name}.calendar" for name in "acd"]
+    # A module that does not ask would let it pass.
+    preflight = load("modules/host_preflight.py")
+    params = {"ports": [], "apps": {}, "calendars": calendars, "balancer": False, "takeover": False, "free_mib": 0}
+    assert set(found) <= set(preflight.host_problems(params))
 
 
 def test_users_that_are_as_the_role_makes_them():
@@ -176,3 +316,95 @@ def test_users_that_are_as_the_role_makes_them():
         ]
     )
     assert found == ["flask-hello"]
+
+
+def test_what_instances_are_on_and_since_when(tmp_path, monkeypatch):
+    monkeypatch.setattr(load("module_utils/app_folders.py"), "ROOT", tmp_path)
+    app = App("hello")
+    for deployment in ("old", "new"):
+        write_file(app.deployments / deployment / "deployment.json", f'{{"release": "of {deployment}"}}')
+    app.point(1, "old")
+    app.point(2, "new")
+    pointed = app.on([2, 3])
+    assert [(one["number"], one["deployment"], one["release"]) for one in pointed] == [(2, "new", "of new")]
+    assert pointed[0]["since"] == (app.instances / "2").lstat().st_mtime
+    # An instance that went to another deployment and came back is on this one since all were.
+    write_file(app.home / "history", "1970-01-01T00:01:40+0000 old\n")
+    assert [one["since"] for one in app.on([1])] == [100.0]
+
+
+class Balancer:
+    """A balancer with a server that was something."""
+
+    def __init__(self, was, healthy=True):
+        self.was, self.healthy = was, healthy
+
+    def drain(self, *_):
+        return self.was, 0
+
+    def admit(self, *_):
+        return self.was, self.healthy
+
+
+@pytest.mark.parametrize(
+    ("state", "was", "healthy", "seconds"),
+    [
+        ("drain", "ready", True, ["drained"]),
+        ("drain", "absent", True, []),
+        ("drain", "last", True, []),
+        ("ready", "drained", True, ["healthy"]),
+        ("ready", "drained", False, []),
+        ("ready", "absent", True, []),
+    ],
+)
+def test_server_says_how_long_it_took(state, was, healthy, seconds):
+    asked = {"state": state, "timeout": 1, "keep_last": False, "address": "", "port": 0, "by_hand": False}
+    change = load("modules/haproxy_server.py").change
+    found = change(Balancer(was, healthy), ("hello", "web-1"), asked | {"required": False}, False)
+    assert list(found["seconds"]) == seconds
+
+
+def test_deployment_keeps_when_it_was_first_written_and_of_what(tmp_path, monkeypatch):
+    module = load("module_utils/deployment.py")
+    app = App("hello")
+    app.home, app.deployments, app.releases = tmp_path, tmp_path / "deployments", tmp_path / "releases"
+    given = {
+        "release": "a1", "version": "v1", "health": "/health", "health_check": {}, "environment": None,
+        "settings": {"wsgi": "app:app"}, "unit_settings": [], "commands": {}, "units": {}, "keep": 3,
+    }  # fmt: skip
+
+    def written(when, **source):
+        monkeypatch.setattr(module.time, "strftime", lambda _: when)
+        deployment = module.Deployment(app, given | {"source": source})
+        deployment.write()
+        return read_json(deployment.home / "deployment.json")
+
+    first = written("first", commit="1")
+    assert (first["written"], first["source"], first["made_of"]) == ("first", {"commit": "1"}, {"commit": "1"})
+    assert written("later", commit="1") == first
+    assert written("later", commit="2") == first | {"source": {"commit": "2"}}
+    checked = {"health_check": {"status": "204", "headers": {}}}
+    given |= checked
+    assert written("later", commit="2") == first | checked | {"source": {"commit": "2"}}
+    given |= {"health_check": {}}
+    assert written("later", commit="2") == first | {"source": {"commit": "2"}}
+    # Of a release of this project that did not write down the first one.
+    path = next(app.deployments.glob("*/deployment.json"))
+    path.write_text(json.dumps({key: value for key, value in first.items() if key != "made_of"}))
+    assert written("later", commit="3") == first | {"source": {"commit": "3"}}
+
+
+def test_rollback_over_another_health_check_is_refused(tmp_path):
+    module, app = load("modules/flask_stale.py"), App("hello")
+    app.deployments = tmp_path
+    asked = {"deployment": "one", "health": "/up", "health_check": {"status": "204", "headers": {"A": "b"}}}
+    write_file(tmp_path / "one" / "deployment.json", '{"health": "/up"}')
+    assert module.refusal(app, asked) == (
+        'Deployment one of hello answers /up, and the balancers ask for {"headers": {"A": "b"}, "path": "/up", "status": "204"}. '
+        "Nothing was changed. Fix: health: /up in the inventory, and ansible-playbook flask_haproxy.deploy.site."
+    )
+    assert module.refusal(app, asked | {"health_check": {}}) == ""
+    assert "Fix: health: /up in" in module.refusal(app, asked | {"health": "/other", "health_check": {}})
+    write_file(tmp_path / "one" / "deployment.json", json.dumps(asked))
+    assert module.refusal(app, asked) == ""
+    assert 'health: {"headers": {"A": "b"}, "path": "/up"' in module.refusal(app, asked | {"health_check": {}})

@@ -7,7 +7,7 @@ from tests.conftest import load
 
 
 def begin(callback, host="web", name="Install HAProxy", uuid="1"):
-    task = SimpleNamespace(_uuid=uuid, get_name=lambda: name)
+    task = SimpleNamespace(_uuid=uuid, name=name, get_name=lambda: f"role : {name}")
     callback.v2_playbook_on_task_start(task, False)
     callback.v2_runner_on_start(SimpleNamespace(get_name=lambda: host), task)
     return SimpleNamespace(host=SimpleNamespace(get_name=lambda: host), task=task)
@@ -16,7 +16,7 @@ def begin(callback, host="web", name="Install HAProxy", uuid="1"):
 def waiting(after):
     lines = []
 
-    def display(line, color):  # noqa: ARG001
+    def display(line, color, stderr):  # noqa: ARG001
         lines.append(line)
 
     module = load("callback/waiting.py")

@@ -2,54 +2,25 @@
 
 from __future__ import annotations
 
-import getpass
 import os
-import platform
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+from ansible import context
 from ansible.plugins.action import ActionBase
+from ansible_collections.flask_haproxy.deploy.plugins.plugin_utils.who import machine, token, who
 
-
-def start_of(pid: int) -> str:
-    """Return when a process was started (clock ticks since boot, proc(5)), empty where there is none."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except OSError:
-        return ""
-
-
-def machine() -> str:
-    """Return what tells this machine from all others (machine-id(5))."""
-    try:
-        return Path("/etc/machine-id").read_text().strip() or platform.node()
-    except OSError:
-        return platform.node()
-
-
-def boot() -> str:
-    """Return what tells this boot from others; empty where the kernel does not say (proc(5))."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return ""
-
-
-def token(pid: int) -> str:
-    """Return what tells a process of this machine from all that there ever were."""
-    return f"{machine()}/{boot()}/{pid}/{start_of(pid)}"
+AGAIN = 2.0  # seconds between two questions for a lock that is waited for
 
 
 def holder() -> dict[str, Any]:
     """Return this run as a holder of the lock. Tasks run in children of the process that is the run."""
     pid = os.getppid()
     return {
-        "who": f"{getpass.getuser()}@{platform.node()}",
-        "what": " ".join(
-            [Path(sys.argv[0]).name, *(arg for arg in sys.argv[1:] if arg.endswith(".yml") and "=" not in arg)]
-        ),
+        "who": who(),
+        "what": " ".join([Path(sys.argv[0]).name, *context.CLIARGS.get("args", ())]),
         "pid": pid,
         "since": time.strftime("%Y-%m-%d %H:%M:%S %z"),
         "machine": machine(),
@@ -62,28 +33,37 @@ def has_ended(other: dict[str, Any]) -> bool:
     return other.get("machine") == machine() and other.get("token") != token(int(other.get("pid", 0)))
 
 
+def refusal(other: dict[str, Any], host: str) -> str:
+    """Return what whoever does not get the lock of a host is told."""
+    left = other.get("until", 0.0) - time.time()
+    free = f"its lock is free in {left:.0f} s unless it goes on" if left > 0 else "its lock does not run out by itself"
+    return (
+        f"{other['who']} (pid {other['pid']}, {other.get('what', '')}) has been deploying since {other['since']}; nothing "
+        f"was changed. Fix: wait until that has ended, with `-e lock_wait=300`; {free}. If it is gone for good, lift it "
+        f"with `sudo rm /run/flask-deploy.lock` on {host}."
+    )
+
+
 class ActionModule(ActionBase):
-    """Ask for the lock; once more where its holder turns out to have ended."""
+    """Ask for the lock; once more where its holder turns out to have ended, or while there is time to wait."""
 
     _requires_connection = True
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return {changed, held_by}, failed where somebody else holds the lock."""
+        """Return {changed, held_by, lease}, failed where somebody else holds the lock."""
         super().run(tmp, task_vars)
-        asked = {"state": "present"} | dict(self._task.args) | {"holder": holder()}
-        result = self._execute_module("deploy_lock", module_args=asked, task_vars=task_vars)
-        other = result.get("held_by")
-        if other and has_ended(other):
-            result = self._execute_module(
-                "deploy_lock", module_args=asked | {"gone": other["token"]}, task_vars=task_vars
-            )
+        asked = dict(self._task.args)
+        end = time.monotonic() + float(asked.pop("wait", 0))
+        asked |= {"holder": holder()}
+        while True:
+            result = self._execute_module("flask_haproxy.deploy.deploy_lock", module_args=asked, task_vars=task_vars)
             other = result.get("held_by")
-        if other:
-            host = self._task.delegate_to or (task_vars or {}).get("inventory_hostname")
-            result |= {
-                "failed": True,
-                "msg": f"{other['who']} (pid {other['pid']}, {other.get('what', '')}) has been deploying since "
-                f"{other['since']}; nothing was changed. Fix: wait until that has ended; if it is gone for good, "
-                f"lift its lock with `sudo rm /run/flask-deploy.lock` on {host}.",
-            }
-        return result
+            if not other:
+                return result
+            if has_ended(other):
+                asked["gone"] = other["token"]
+            elif time.monotonic() > end:
+                host = self._task.delegate_to or (task_vars or {}).get("inventory_hostname", "")
+                return result | {"failed": True, "msg": refusal(other, host)}
+            else:
+                time.sleep(AGAIN)

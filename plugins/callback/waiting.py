@@ -1,4 +1,8 @@
-"""Say what is under way where a task takes long: the default output names a task when it has a result."""
+"""Say what is under way where a task takes long: the default output names a task when it has a result.
+
+It also has the process that all tasks are forked from load what each of them needs (plugin_utils/preloaded.py): of our
+callbacks, it is the one that every run of the clone has, whatever its output is.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,8 @@ short_description: Say which task is under way on which host
 description:
   - Prints a line for a task that has no result after some seconds, and more lines the longer it takes.
   - Beside the default output, which shows a task once it is known not to be skipped (C(display_skipped_hosts)).
+  - When a run begins, loads the filters and the variables that all tasks use, so that none has to, at 0.1 to 0.2 s of
+    processor for each task and host.
 """
 
 import threading
@@ -16,10 +22,12 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ansible.plugins.callback import CallbackBase
+from ansible_collections.flask_haproxy.deploy.plugins.plugin_utils.preloaded import preload, preload_vars
 
 if TYPE_CHECKING:
     from ansible.executor.task_result import CallbackTaskResult
     from ansible.inventory.host import Host
+    from ansible.playbook import Playbook
     from ansible.playbook.task import Task
 
 AFTER = (3.0, 10.0, 30.0)  # seconds; from the last one on, once in so many
@@ -41,9 +49,14 @@ class CallbackModule(CallbackBase):
         # Timers run in threads of their own: one that has just fired is not to set the next one for what has just ended.
         self.lock = threading.Lock()
 
+    def v2_playbook_on_start(self, playbook: Playbook) -> None:
+        """Load what every task would."""
+        preload()
+        preload_vars(playbook)
+
     def v2_playbook_on_task_start(self, task: Task, is_conditional: bool) -> None:  # noqa: ARG002
         """Remember the name, which has no variables left in it at this time only."""
-        self.names = {task._uuid: task.get_name()}
+        self.names = {task._uuid: task.name or task.get_name()}
 
     def v2_runner_on_start(self, host: Host, task: Task) -> None:
         """Begin to wait for a host."""
@@ -54,7 +67,7 @@ class CallbackModule(CallbackBase):
             with self.lock:
                 if key in self.timers:
                     self._display.display(
-                        f"... {key[0]}: {name} ({time.monotonic() - began:.0f} s)", color="bright gray"
+                        f"... {key[0]}: {name} ({time.monotonic() - began:.0f} s)", color="bright gray", stderr=True
                     )
                     wait(told + 1)
 

@@ -7,19 +7,29 @@ is refused with `Proxy is disabled`. Nobody but time takes a server out of an ol
 
 from __future__ import annotations
 
-import csv
-import io
 import time
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
-from ansible.module_utils.haproxy_master import MASTER_SOCKET, Processes, ask, processes
+from ansible_collections.flask_haproxy.deploy.plugins.module_utils.haproxy_answers import (
+    UP,
+    Health,
+    Server,
+    parse_checks,
+    parse_health,
+    parse_persistent,
+    parse_servers,
+    parse_sessions,
+)
+from ansible_collections.flask_haproxy.deploy.plugins.module_utils.haproxy_master import (
+    MASTER_SOCKET,
+    Processes,
+    ask,
+    processes,
+)
 
-# Bits of srv_admin_state (management guide, `show servers state`).
-MAINTENANCE = 0x01 | 0x04  # set at run time, or `disabled` in the configuration
-DRAIN = 0x08
-UP = (1, 2)  # srv_op_state: starting (`slowstart`), running
 POLL = 0.05  # seconds
+SETTLED = 2.5  # seconds in which a check comes and, where it fails, a second one
 
 
 Answer = TypeVar("Answer")
@@ -27,67 +37,6 @@ Answer = TypeVar("Answer")
 
 class HAProxyError(Exception):
     """HAProxy answered something that it should not have; the message has its words."""
-
-
-class Server(NamedTuple):
-    """A server as one worker sees it."""
-
-    backend: str
-    name: str
-    address: str
-    port: int
-    operational: int
-    admin: int
-
-    @property
-    def by_hand(self) -> bool:
-        """Whether it is out because somebody wants it out: such a drain is not ours to lift."""
-        return bool(self.admin & MAINTENANCE)
-
-    @property
-    def drained(self) -> bool:
-        """Whether it is drained at run time."""
-        return bool(self.admin & DRAIN)
-
-
-def parse_servers(shown: str) -> list[Server]:
-    """Read `show servers state` of HAProxy 2.6 to 3.0 (format version 1). ValueError for anything else."""
-    lines = shown.splitlines()
-    if len(lines) < 2 or lines[0].strip() != "1" or not lines[1].startswith("# "):
-        raise ValueError(f"this is no answer to `show servers state`: {shown[:200]!r}")
-    names = lines[1][2:].split()
-    found = []
-    for line in lines[2:]:
-        fields = dict(zip(names, line.split(), strict=False))
-        if "srv_name" in fields:
-            found.append(
-                Server(
-                    fields["be_name"], fields["srv_name"], fields["srv_addr"], int(fields["srv_port"]),
-                    int(fields["srv_op_state"]), int(fields["srv_admin_state"]),
-                )
-            )  # fmt: skip
-    return found
-
-
-def parse_sessions(shown: str) -> dict[tuple[str, str], int]:
-    """Return {(backend, server): requests in it or waiting for it} of `show stat` (CSV, section 9.1)."""
-    return {key: int(row["scur"] or 0) + int(row["qcur"] or 0) for key, row in _rows(shown).items()}
-
-
-def parse_checks(shown: str) -> dict[tuple[str, str], str]:
-    """Return {(backend, server): what its checks last found} of `show stat`, as `L7STS 503`, `L4CON` or `* L7OK`."""
-    found = {}
-    for key, row in _rows(shown).items():
-        status, code = row["check_status"], row["check_code"]
-        found[key] = status if status.startswith("* ") else f"{status} {code} {row['last_chk']}".strip()
-    return found
-
-
-def _rows(shown: str) -> dict[tuple[str, str], dict[str, str]]:
-    if not shown.startswith("# "):
-        raise ValueError(f"this is no answer to `show stat`: {shown[:200]!r}")
-    rows = csv.DictReader(io.StringIO(shown[2:]))
-    return {(row["pxname"], row["svname"]): row for row in rows if row["pxname"]}
 
 
 class Balancer:
@@ -129,9 +78,19 @@ class Balancer:
         """Return how many requests a worker has in a server, or waiting for it."""
         return self._said(worker, "show stat -1 4 -1", parse_sessions, dict[tuple[str, str], int]()).get(key, 0)
 
+    def health(self, worker: int) -> dict[tuple[str, str], Health]:
+        """Return what a worker's checks have found of its servers by (backend, server)."""
+        return self._said(worker, "show stat -1 4 -1", parse_health, dict[tuple[str, str], Health]())
+
     def set(self, worker: int, key: tuple[str, str], *orders: str) -> None:
-        """Give a worker `set server` commands, between which nothing else happens; it is silent where it obeys."""
-        commands = [f"set server {key[0]}/{key[1]} {order}" for order in orders]
+        """Give a worker `set server` commands, between which nothing else happens; it is silent where it obeys.
+
+        `enable health` and `disable health` are commands of their own.
+        """
+        server = f"{key[0]}/{key[1]}"
+        commands = [
+            f"{order} {server}" if order.endswith("able health") else f"set server {server} {order}" for order in orders
+        ]
         try:
             answer = ask("; ".join(f"@!{worker} {command}" for command in commands), self.path).strip()
         except OSError as error:
@@ -148,17 +107,27 @@ class Balancer:
         now = self.processes()
         return worker not in (*now.workers, *now.old_workers)
 
-    def drain(self, key: tuple[str, str], timeout: float) -> tuple[str, int]:
+    def drain(self, key: tuple[str, str], timeout: float, keep_last: bool = False) -> tuple[str, int]:
         """Take a server out and wait until it holds no request and no old worker could send it one.
 
-        Returns (what it was: `absent`, `by hand`, `drained` or `ready`; requests left after `timeout` seconds).
+        Returns (what it was: `absent`, `by hand`, `drained`, `ready` or `last`; requests left after `timeout` seconds).
+        With `keep_last`, the only server that serves stays, unchecked, and nothing is waited for: what comes while its
+        instance restarts waits in the instance's socket, where otherwise it would be answered 503.
         """
         now = self.processes()
         current = None
         for worker in now.workers:
-            current = self.servers(worker).get(key)
+            servers = self.servers(worker)
+            current = servers.get(key)
+            others = any(server.serves for other, server in servers.items() if other[0] == key[0] and other != key)
+            if keep_last and current and current.serves and not others:
+                self.set(worker, key, "disable health")
+                return "last", 0
             if current and not current.by_hand:
-                self.set(worker, key, "state drain")
+                # Who has its cookie is sent to a drained server all the same, to one in maintenance not (measured on 2.6
+                # and 3.0).
+                sticky = key[0] in self._said(worker, "show stat -1 4 -1", parse_persistent, set[str]())
+                self.set(worker, key, *(["weight 0", "state maint"] if sticky else ["state drain"]))
         # A client of an old worker may send one request more (`option idle-close-on-response`).
         ending = [worker for worker in now.old_workers if key in self.servers(worker)]
         end = time.monotonic() + timeout
@@ -191,14 +160,18 @@ class Balancer:
             if server is None:
                 continue
             was = "by hand" if server.by_hand else "drained" if server.drained else "ready"
+            if server.held:
+                self.set(worker, key, "enable health")
+                self._stays_up(worker, key)
+                server = self.servers(worker).get(key, server)
             moved = bool(address) and (server.address, server.port) != (address, port)
             # What serves already is not taken out to be put back.
             if (server.by_hand and not by_hand) or (was == "ready" and server.operational in UP and not moved):
                 continue
             if moved:
                 self.set(worker, key, f"addr {address} port {port}")
-            self.set(worker, key, "state drain")
-            self.set(worker, key, "health down", "state ready")
+            orders = ["state drain", "health down", "state ready"]
+            self.set(worker, key, *(orders if server.weight else ["weight 100%", *orders]))
             if not self._comes_up(worker, key, timeout):
                 healthy = False
                 if server.by_hand:
@@ -208,11 +181,20 @@ class Balancer:
     def _comes_up(self, worker: int, key: tuple[str, str], timeout: float) -> bool:
         end = time.monotonic() + timeout
         while True:
-            server = self.servers(worker).get(key)
-            if server is None or server.operational in UP:
+            if self._up(worker, key):
                 return True
             if time.monotonic() > end:
                 return False
+            time.sleep(POLL)
+
+    def _up(self, worker: int, key: tuple[str, str]) -> bool:
+        server = self.servers(worker).get(key)
+        return server is None or server.operational in UP
+
+    def _stays_up(self, worker: int, key: tuple[str, str]) -> None:
+        """Return when the checks of a server that was not checked have had time to find it unhealthy, or have."""
+        end = time.monotonic() + SETTLED
+        while time.monotonic() < end and self._up(worker, key):
             time.sleep(POLL)
 
     def last_check(self, key: tuple[str, str]) -> str:

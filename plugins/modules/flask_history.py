@@ -6,6 +6,8 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: flask_history
 short_description: Say which deployments of an application a host has
+version_added: "0.1.0"
+author: flask-behind-haproxy (@flask-behind-haproxy)
 description:
   - What a rollback has to choose from. Nothing is changed.
 options:
@@ -16,7 +18,7 @@ options:
 """
 EXAMPLES = r"""
 - name: See which deployments the host has
-  flask_history:
+  flask_haproxy.deploy.flask_history:
     name: hello
 """
 RETURN = r"""
@@ -32,14 +34,22 @@ history:
   description: "[time, id] of each deployment that all instances were on, the last one last; seconds of the epoch."
   returned: always
   type: list
+released:
+  description: "[time, version] of what a release command ran for, on any host, the last one last; seconds of the epoch."
+  returned: always
+  type: list
 deployments:
-  description: "{id: {version, release, bad}} of those that are there; C(bad) is why it was marked, null if it was not."
+  description: >-
+    {id: {version, release, bad, source, made_of, written}} of those that are there; C(bad) is why it was marked, null if it
+    was not, C(source) what its source was last resolved to, see M(flask_haproxy.deploy.flask_release), C(made_of) the one that
+    it was first written of, at C(written).
   returned: always
   type: dict
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.flask_layout import App, read_json
+from ansible_collections.flask_haproxy.deploy.plugins.module_utils.app_status import deployments
+from ansible_collections.flask_haproxy.deploy.plugins.module_utils.app_units import App
 
 
 def main() -> None:
@@ -47,17 +57,9 @@ def main() -> None:
     module = AnsibleModule(argument_spec={"name": {"type": "str", "required": True}}, supports_check_mode=True)
     app = App(module.params["name"])
     linked = {app.linked(number) for number in app.numbers()}
-    found = {}
-    for path in app.deployments.glob("*/deployment.json"):
-        record, deployment = read_json(path), path.parent.name
-        found[deployment] = {
-            "version": record.get("version", deployment),
-            "release": record.get("release"),
-            "bad": app.bad(deployment),
-        }
     module.exit_json(
         changed=False, name=app.name, live=linked.pop() if len(linked) == 1 else None, history=app.history(),
-        deployments=found,
+        released=app.released(), deployments=deployments(app),
     )  # fmt: skip
 
 

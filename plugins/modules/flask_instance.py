@@ -6,9 +6,12 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: flask_instance
 short_description: Put one instance of a WSGI application on a deployment
+version_added: "0.1.0"
+author: flask-behind-haproxy (@flask-behind-haproxy)
 description:
   - Points the instance at the deployment, restarts it and waits until it answers its health path with 200. If it does
-    not, the instance goes back to what it ran before, the deployment is marked bad, and the unit's journal is shown.
+    not, the instance goes back to what it ran before, the unit's journal is shown, and the deployment is marked bad, but
+    for the first one of all.
   - The balancers are not this module's business; drain the instance first.
 options:
   name:
@@ -49,6 +52,10 @@ options:
     description: Path that answers 200 when the instance is ready.
     type: str
     default: /health
+  health_check:
+    description: C(status) that it answers with, like C(200-299), and C(headers) to ask with, where these are not the default.
+    type: dict
+    default: {}
   health_host:
     description: Host name to ask for the health path with.
     type: str
@@ -60,7 +67,7 @@ options:
 """
 EXAMPLES = r"""
 - name: Put instance 2 on the deployment
-  flask_instance:
+  flask_haproxy.deploy.flask_instance:
     name: hello
     number: 2
     port: 5002
@@ -68,105 +75,55 @@ EXAMPLES = r"""
     deployment: 0a1b2c3d4e5f
 """
 RETURN = r"""
+name:
+  description: Name of the application.
+  returned: always
+  type: str
+number:
+  description: Number of the instance; C(deployment) is what was asked for as well.
+  returned: always
+  type: int
+seconds:
+  description: >-
+    How long it took to restart it (C(restarted)) and until it answered its health path (C(healthy)), or to stop and
+    remove it (C(removed)); without what did not come to pass, and empty in check mode.
+  returned: always
+  type: dict
+  sample: {"restarted": 0.82, "healthy": 0.24}
+live:
+  description: >-
+    What the instance is on afterwards, after a failure too, with C(number), C(deployment), C(release) and C(since), in
+    seconds of the epoch; empty where it was removed.
+  returned: always
+  type: list
+  sample: [{"number": 1, "deployment": "0a1b2c3d4e5f", "release": "5f4e3d2c1b0a", "since": 1764115200.0}]
 was:
   description: Deployment that the instance ran before; C(was_address) and C(was_port) are where.
   returned: always
-  type: str
-journal:
-  description: What the unit wrote since it was started.
-  returned: on failure
   type: str
 """
 
 import contextlib
 import os
-import shutil
 import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.flask_layout import (
-    BAD,
-    App,
-    LayoutError,
-    audit,
-    health,
-    journal,
-    process_environment,
-    run,
-    write_file,
-)
-
-POLL = 0.05  # seconds between two questions for the health of an instance that is starting
-LOOK = 0.5  # seconds between two looks at its unit
-CRASHES = 3  # restarts by systemd after which waiting on is pointless
+from ansible_collections.flask_haproxy.deploy.plugins.module_utils.app_folders import BAD
+from ansible_collections.flask_haproxy.deploy.plugins.module_utils.app_units import App
+from ansible_collections.flask_haproxy.deploy.plugins.module_utils.placing import put, restore
+from ansible_collections.flask_haproxy.deploy.plugins.module_utils.systemd import HostError, audit, journal, said_once
 
 
-def put(app: App, deployment: str, instance: dict[str, Any]) -> None:
-    """Point an instance at a deployment and restart it."""
-    write_file(app.drop_in(instance["number"]), app.expected_drop_in(deployment, instance))
-    app.point(instance["number"], deployment)
-    unit, target = app.unit(instance["number"]), f"flask-{app.name}.target"
-    at_boot = app.enabled(instance["number"]) and app.at_boot()
-    # `enable` reads the units anew as well.
-    run("systemctl", *(["daemon-reload"] if at_boot else ["enable", "--quiet", unit, target]))
-    run("systemctl", "restart", unit)
-    if not at_boot:
-        # Not before: it would start the instance, only for that to be restarted.
-        run("systemctl", "start", "--no-block", target)
-
-
-def wait(app: App, deployment: str, instance: dict[str, Any], path: str, timeout: float) -> str:
-    """Wait until an instance runs a deployment and is healthy; return why it is not, empty if it is."""
-    end = time.monotonic() + timeout
-    before = int(app.unit_states([instance["number"]])[instance["number"]]["NRestarts"])
-    looked = time.monotonic()
-    while True:
-        problem = health(instance["address"], instance["port"], path, instance["health_host"])
-        if problem and time.monotonic() < min(looked + LOOK, end):
-            time.sleep(POLL)
-            continue
-        # A process for each look, which a slow machine would rather spend on the instance.
-        state, looked = app.unit_states([instance["number"]])[instance["number"]], time.monotonic()
-        if not problem:
-            # Another process on the port would answer as well.
-            if process_environment(state["MainPID"]).get("APP_DEPLOYMENT") == deployment:
-                return ""
-            problem = f"{instance['address']}:{instance['port']} is answered by something else"
-        if int(state["NRestarts"]) - before >= CRASHES:
-            return f"it exits as soon as it is started ({problem})"
-        if time.monotonic() > end:
-            return f"not healthy after {timeout:g} s: {path} gives {problem}"
-        time.sleep(POLL)
-
-
-def remove(app: App, number: int) -> None:
-    """Stop an instance and remove what belongs to it alone."""
-    run("systemctl", "disable", "--quiet", "--now", app.unit(number))
-    shutil.rmtree(app.drop_in(number).parent, ignore_errors=True)
-    app.point(number, None)
-    run("systemctl", "daemon-reload")
-    run("systemctl", "reset-failed", app.unit(number), check=False)
-
-
-def restore(app: App, params: dict[str, Any], was: str | None, at: tuple[str, int] | None, drop_in: str | None) -> str:
-    """Put an instance back on what it ran before; return in words what came of it."""
-    number = params["number"]
-    try:
-        if was == params["deployment"]:
-            return "it was on this deployment before, so there is nothing to go back to"
-        if was is None or at is None or drop_in is None:
-            remove(app, number)
-            return "it was new and is stopped again"
-        write_file(app.drop_in(number), drop_in)
-        app.point(number, was)
-        run("systemctl", "daemon-reload")
-        run("systemctl", "restart", app.unit(number))
-        there = params | {"address": at[0], "port": at[1]}
-        again = wait(app, was, there, app.health_path(was), params["timeout"])
-    except (OSError, LayoutError) as error:
-        again = str(error)
-    return f"it is back on {was}" + (f", which is not healthy either: {again}" if again else " and healthy")
+def record(app: App, deployment: str, bad: str, reason: str, healthy: bool) -> None:
+    """Write down what came of it: which deployment is bad, and which one is not."""
+    # What serves comes first: where a full disk was the reason, this fails as well.
+    with contextlib.suppress(OSError):
+        if bad:
+            app.mark_bad(bad, reason)
+        if healthy:
+            (app.deployments / deployment / BAD).unlink(missing_ok=True)
+            app.remember()
 
 
 def change(module: AnsibleModule, app: App) -> None:
@@ -175,41 +132,32 @@ def change(module: AnsibleModule, app: App) -> None:
     number, deployment = params["number"], params["deployment"]
     was, was_at = app.linked(number), app.listens_at(number)
     before = {"was": was, "was_address": was_at[0] if was_at else None, "was_port": was_at[1] if was_at else None}
-    result: dict[str, Any] = {"name": app.name, "number": number} | before
+    seconds: dict[str, float] = {}
+    result: dict[str, Any] = {"name": app.name, "number": number, "deployment": deployment, "seconds": seconds} | before
     if module.check_mode:
-        module.exit_json(changed=True, **result)
+        module.exit_json(changed=True, live=app.on([number]), **result)
     since = time.time()
-    old_drop_in = app.drop_in(number).read_text() if app.drop_in(number).is_file() else None
-    problem = ""
-    try:
-        if params["state"] == "absent":
-            remove(app, number)
-            app.remember()
-            audit(f"{app.unit(number)}: removed")
-            module.exit_json(changed=True, **result)
-        put(app, deployment, params)
-        problem = wait(app, deployment, params, params["health"], params["timeout"])
-    except (OSError, LayoutError) as error:
-        problem = str(error)
-    bad = params["failed_deployment"] or (deployment if problem and deployment != was else "")
+    old_drop_ins = app.drop_ins(number)
+    problem = put(app, params, seconds)
+    if "removed" in seconds:
+        audit(f"{app.unit(number)}: removed")
+        module.exit_json(changed=True, live=[], **result)
+    # A first deploy that fails may only need to be done again, as when its database was not there yet.
+    failed = problem and deployment != was and (was is not None or app.has_another(deployment))
+    bad = params["failed_deployment"] or (deployment if failed else "")
     shown, ended = "", f"on deployment {deployment}, was {was}"
     if problem:
-        shown = journal(app.unit(number), since)
-        ended = f"deployment {deployment} failed ({problem}); {restore(app, params, was, was_at, old_drop_in)}"
-    # What serves comes first: where a full disk was the reason, this fails as well.
-    with contextlib.suppress(OSError):
-        if bad:
-            app.mark_bad(bad, f"{app.unit(number)}: {problem or 'the balancers did not find it healthy'}")
-        if not problem:
-            (app.deployments / deployment / BAD).unlink(missing_ok=True)
-            app.remember()
+        shown = said_once(journal(app.unit(number), since, lines=1000))
+        ended = f"deployment {deployment} failed ({problem}); {restore(app, params, was, was_at, old_drop_ins)}"
+    record(
+        app, deployment, bad, f"{app.unit(number)}: {problem or 'the balancers did not find it healthy'}", not problem
+    )
     audit(f"{app.unit(number)}: {ended}")
+    result["live"] = app.on([number])
     if not problem:
         module.exit_json(changed=True, **result)
     marked = f" {bad} is marked bad." if bad else ""
-    module.fail_json(
-        msg=f"{app.unit(number)}: {ended}.{marked}\nWhat the unit wrote:\n{shown}", journal=shown, **result
-    )
+    module.fail_json(msg=f"{app.unit(number)}: {ended}.{marked}\nWhat the unit wrote:\n{shown}", **result)
 
 
 def main() -> None:
@@ -226,6 +174,7 @@ def main() -> None:
             "host": {"type": "str"},
             "number_base": {"type": "int", "default": 0},
             "health": {"type": "str", "default": "/health"},
+            "health_check": {"type": "dict", "default": {}},
             "health_host": {"type": "str", "default": "localhost"},
             "timeout": {"type": "int", "default": 60},
         },
@@ -237,7 +186,7 @@ def main() -> None:
     try:
         with contextlib.nullcontext() if module.check_mode else app.alone():
             change(module, app)
-    except LayoutError as error:
+    except HostError as error:
         module.fail_json(msg=f"{app.unit(module.params['number'])}: {error}. It was not touched.")
 
 

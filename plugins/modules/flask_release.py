@@ -1,11 +1,13 @@
 #!/usr/bin/python
-"""Unpack a release of an application. The action plugin of the same name builds it and brings it here."""
+"""The documentation of the action plugin of this name, which builds on the control node; flask_unpack runs on the host."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: flask_release
 short_description: Have a release of a WSGI application on a host
+version_added: "0.1.0"
+author: flask-behind-haproxy (@flask-behind-haproxy)
 description:
   - Builds the release on the control node where it is not in the cache yet, and ships it to the host where it is not
     there yet, without its dependencies where the host has them. A release is named by a hash of what went into it, so are
@@ -16,17 +18,52 @@ options:
     type: str
     required: true
   source:
-    description: Folder of the application on the control node.
-    type: path
+    description: >-
+      What the release is made of, a folder or a wheel on the control node, C(git+URL@REF#subdirectory=FOLDER), or a package
+      of the index with its version. A ref is resolved once for all hosts of a run.
+    type: str
     required: true
+  wsgi:
+    description: The application, C(module:callable), whose module has to be in the release.
+    type: str
+    default: ""
+  ignore:
+    description: Patterns, as in C(.gitignore), of files that are no part of the release; C(!) brings back what is left out.
+    type: list
+    elements: str
+    default: []
+  build:
+    description: Packages without wheels for the host that are built on the control node.
+    type: list
+    elements: str
+    default: []
+  leave_out:
+    description: >-
+      Folder that is no part of the release where it lies in I(source), as an inventory does that is kept beside the
+      application.
+    type: path
+  state_paths:
+    description: Folders in I(source) that are no part of the release, in whose places it has links to the state of the app.
+    type: list
+    elements: str
+    default: []
   requirements:
-    description: File in I(source) with the requirements; empty for C(requirements.txt) where there is one.
+    description: >-
+      File in I(source) with the requirements; empty for C(requirements.txt), C(uv.lock) or C(pyproject.toml), the first that
+      is there.
     type: str
     default: ""
   server_requirements:
-    description: File with the requirements of the application server, with hashes.
+    description: >-
+      File with the versions of the application server and their hashes, which give way to those that the application asks for.
+      Beside it, with the suffix C(.in), is what the server needs.
     type: path
     required: true
+  static:
+    description: Folders of the release whose files are answered without the application.
+    type: list
+    elements: str
+    default: []
   python_version:
     description: Version of Python on the host, like C(3.11).
     type: str
@@ -39,17 +76,23 @@ options:
     description: Build the release, and leave the host alone.
     type: bool
     default: false
+  there:
+    description: Ids of releases that the host is known to have; it is not asked for these.
+    type: list
+    elements: str
+    default: []
   cache:
-    description: Folder on the control node for what is built.
+    description: >-
+      Folder on the control node for what is built. Left out, C(flask-haproxy/releases) in the user's cache folder,
+      C($XDG_CACHE_HOME) or C(~/.cache).
     type: path
-    default: .cache/releases
 """
 EXAMPLES = r"""
 - name: Have the release on the host
-  flask_release:
+  flask_haproxy.deploy.flask_release:
     name: hello
-    source: files/hello
-    server_requirements: "{{ role_path }}/files/server.txt"
+    source: "{{ inventory_dir }}/.."
+    server_requirements: "{{ role_path }}/files/waitress.txt"
     python_version: "3.11"
     architecture: x86_64
 """
@@ -66,103 +109,19 @@ packages:
   description: What the dependencies were resolved to, C(name==version).
   returned: always
   type: list
+resolved:
+  description: >-
+    What the source was resolved to; C(commit), and C(changed) where the files are not those of the commit, or C(package), or
+    C(wheel) and C(sha256).
+  returned: always
+  type: dict
+built:
+  description: Whether something was built for it on the control node, rather than found in the cache.
+  returned: always
+  type: bool
+missing:
+  description: Which of C(lib), the dependencies, and C(release) the host does not have; none outside check mode.
+  returned: without C(build_only)
+  type: list
+  elements: str
 """
-
-import contextlib
-import os
-import shutil
-import subprocess
-import sys
-import tarfile
-import tempfile
-from pathlib import Path
-
-from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.flask_layout import App, LayoutError, sync_folder
-
-# Unpacked and compiled, beside what is unpacked: a host that ran out of disk would lose more than a deploy.
-RESERVE = 64 * 1024 * 1024
-
-
-def unpack(archive: Path, home: Path, below: str = "", links: dict[str, str] | None = None) -> None:
-    """Unpack and compile an archive beside `home`, and give it that name once it is complete and on disk."""
-    incoming = Path(tempfile.mkdtemp(prefix=".incoming-", dir=home.parent))
-    try:
-        with tarfile.open(archive) as tar:
-            if hasattr(tarfile, "data_filter"):  # security updates brought it to Pythons older than 3.12 (PEP 706)
-                tar.extraction_filter = tarfile.data_filter
-            tar.extractall(incoming / below)  # noqa: S202
-        # The app may not write here, so what is not compiled now would be compiled again at each start. What cannot be
-        # compiled is left: a package may ship files for other Pythons; it is not ours to judge.
-        subprocess.run(
-            [sys.executable, "-m", "compileall", "-q", "-j0", "--invalidation-mode=unchecked-hash", str(incoming)],
-            check=False, capture_output=True,
-        )  # fmt: skip
-        for name, target in (links or {}).items():
-            (incoming / name).symlink_to(target)
-        incoming.chmod(0o755)
-        os.sync()
-        incoming.rename(home)
-        sync_folder(home.parent)
-    except BaseException:
-        shutil.rmtree(incoming, ignore_errors=True)
-        raise
-
-
-def ship(module: AnsibleModule, app: App) -> None:
-    """Say what of a release is not here; with archives, put it here, the dependencies first."""
-    params = module.params
-    homes = {"lib": app.libs / params["lib"], "release": app.releases / params["release"]}
-    missing = [kind for kind, home in homes.items() if not home.is_dir()]
-    if module.check_mode or not missing:
-        module.exit_json(changed=bool(missing), missing=missing)
-    for folder in (app.home, app.libs, app.releases, app.deployments, app.instances):
-        folder.mkdir(parents=True, exist_ok=True)
-    # Others on this host have no business in the app's code.
-    shutil.chown(app.home, "root", f"flask-{app.name}")
-    app.home.chmod(0o750)
-    for home in homes.values():
-        for left in home.parent.glob(".incoming-*"):
-            shutil.rmtree(left)
-    free, needed = shutil.disk_usage(app.home).free, 2 * sum(params["sizes"][kind] for kind in missing) + RESERVE
-    if free < needed:
-        module.fail_json(
-            msg=f"{app.home} has {free >> 20} MiB free; release {params['release']} of {app.name} needs {needed >> 20}. "
-            "What runs is untouched. Fix: free some disk, or lower `keep` of the app."
-        )
-    archives = params["archives"]
-    if not archives:
-        module.exit_json(changed=False, missing=missing)
-    if "lib" in missing:
-        unpack(Path(archives["lib"]), homes["lib"])
-    if "release" in missing:
-        unpack(Path(archives["release"]), homes["release"], "app", {"lib": f"../../libs/{params['lib']}"})
-    module.exit_json(changed=True, missing=[])
-
-
-def main() -> None:
-    """Do so, nobody else being at work on the application."""
-    module = AnsibleModule(
-        argument_spec={
-            "name": {"type": "str", "required": True},
-            "release": {"type": "str", "required": True},
-            "lib": {"type": "str", "required": True},
-            "sizes": {"type": "dict", "required": True},
-            "archives": {"type": "dict", "default": {}},
-        },
-        supports_check_mode=True,
-    )
-    os.umask(0o022)
-    app = App(module.params["name"])
-    try:
-        with contextlib.nullcontext() if module.check_mode else app.alone():
-            ship(module, app)
-    except (OSError, tarfile.TarError, EOFError, LayoutError) as error:
-        module.fail_json(
-            msg=f"Release {module.params['release']} of {app.name} could not be put on this host: {error}. "
-            "What runs is untouched."
-        )
-
-
-if __name__ == "__main__":
-    main()

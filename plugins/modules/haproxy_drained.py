@@ -6,9 +6,11 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: haproxy_drained
 short_description: Remember which servers are out by hand
+version_added: "0.1.0"
+author: flask-behind-haproxy (@flask-behind-haproxy)
 description:
-  - Writes C(/etc/haproxy/drained.json), from which M(haproxy_config) disables the servers in the configuration. What is
-    in it survives reloads, crashes and later runs until it is lifted.
+  - Writes C(/etc/haproxy/drained.json), from which M(flask_haproxy.deploy.haproxy_config) disables the servers in the
+    configuration. What is in it survives reloads, crashes and later runs until it is lifted.
 options:
   servers:
     description: Servers as C(backend/server).
@@ -27,7 +29,7 @@ options:
 """
 EXAMPLES = r"""
 - name: Remember that the server is out
-  haproxy_drained:
+  flask_haproxy.deploy.haproxy_drained:
     servers: [hello/web1-2]
     who: anna@laptop
 """
@@ -42,8 +44,9 @@ import json
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.flask_layout import audit, write_file
-from ansible.module_utils.haproxy_files import DRAINED, drained
+from ansible_collections.flask_haproxy.deploy.plugins.module_utils.files import TIME, write_file
+from ansible_collections.flask_haproxy.deploy.plugins.module_utils.haproxy_files import DRAINED, drained
+from ansible_collections.flask_haproxy.deploy.plugins.module_utils.systemd import audit
 
 
 def main() -> None:
@@ -62,7 +65,7 @@ def main() -> None:
         if module.params["state"] == "absent":
             out.pop(server, None)
         else:
-            out.setdefault(server, {"who": who, "since": time.strftime("%Y-%m-%dT%H:%M:%S%z")})
+            out.setdefault(server, {"who": who, "since": time.strftime(TIME)})
     if out != before and not module.check_mode:
         write_file(DRAINED, json.dumps(out, indent=2) + "\n")
         verb = "back in" if module.params["state"] == "absent" else "out by hand"

@@ -1,7 +1,8 @@
-"""Fixtures, the journals of the services under what a failed test prints, and the figures that tests have noted."""
+"""Fixtures, and the figures that tests have noted."""
 
 import pytest
 
+from tests.journals import pytest_runtest_makereport  # noqa: F401
 from tests.support import host, hosts_of
 
 
@@ -15,16 +16,6 @@ def web():
 def client():
     """Return the connection to the host that sees them from outside."""
     return host(hosts_of("clients")[0])
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item, call):  # noqa: ARG001
-    report = yield
-    if report.when == "call" and report.failed:
-        for name in hosts_of("app_servers"):
-            shown = host(name).run("journalctl --no-pager --lines=60 --unit='flask-*' --unit=haproxy.service").stdout
-            report.sections.append((f"journal of {name}", shown))
-    return report
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 from tests.support import changed, converge, hosts_of, playbook
 
 WEB = hosts_of("app_servers")[0]
@@ -18,6 +20,7 @@ def test_converged_host_has_nothing_to_change(web):
     assert web.check_output("systemctl show --property=MainPID 'flask-*@*' haproxy.service") == before
 
 
+@pytest.mark.long
 def test_hand_edits_are_reported_and_mended_without_a_restart(web):
     environment = web.check_output("readlink --canonicalize /opt/flask/hello/instances/1/env")
     files = [*FILES, environment]

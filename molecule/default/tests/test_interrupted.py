@@ -9,9 +9,12 @@ import pytest
 from tests.support import INVENTORY, PROJECT, SCENARIO, apps, ask, changed, converge, hosts_of, variables
 
 WEB = hosts_of("app_servers")[0]
-pytestmark = pytest.mark.skipif(
-    SCENARIO.name != "default", reason="four minutes in which nothing differs between releases of Debian"
-)
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(
+        SCENARIO.name != "default", reason="four minutes in which nothing differs between releases of Debian"
+    ),
+]
 
 # Each is a moment: the task that has just begun when the signal comes, and which time it is begun.
 MOMENTS = [
@@ -33,6 +36,7 @@ def interrupt(arguments, task, times):
     command = ["ansible-playbook", f"--inventory={INVENTORY}", "site.yml", *arguments]
     environment = os.environ | {
         "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"),
+        "ANSIBLE_STDOUT_CALLBACK": "default",
         "PYTHONUNBUFFERED": "1",
         # Otherwise the task is named only when its first result is there.
         "ANSIBLE_DISPLAY_SKIPPED_HOSTS": "true",

@@ -3,12 +3,28 @@
 import contextlib
 import itertools
 import json
+import shutil
 from collections import Counter
 
 import pytest
+import yaml
 
 from tests.probe import copy_of_probe, in_rotation, nothing_lost, running, tried_again
-from tests.support import Load, apps, ask, converge, eventually, host, hosts_of, playbook, refused, variables
+from tests.support import (
+    INVENTORY,
+    PROJECT,
+    Load,
+    address_of,
+    apps,
+    ask,
+    converge,
+    eventually,
+    host,
+    hosts_of,
+    playbook,
+    refused,
+    variables,
+)
 
 APPS, BALANCERS = hosts_of("app_servers"), hosts_of("load_balancers")
 SERVERS = [f"probe/{name}-{number}" for number in (1, 2) for name in APPS]
@@ -44,9 +60,13 @@ def nothing_tried_again():
 
 
 def deployments():
-    """Return {version: how many instances are on it}, a version being the same on all hosts."""
-    record = "cat /opt/flask/probe/instances/%s/deployment.json"
-    shown = [host(name).check_output(record, str(number)) for name in APPS for number in (1, 2)]
+    """Return {version: how many instances run it}, a version being the same on all hosts."""
+    record = "cat /opt/flask/probe/deployments/%s/deployment.json"
+    shown = [
+        host(name).check_output(record, running(host(name), number)["APP_DEPLOYMENT"])
+        for name in APPS
+        for number in (1, 2)
+    ]
     return Counter(json.loads(text)["version"] for text in shown)
 
 
@@ -98,6 +118,7 @@ def test_host_is_taken_out_by_hand(tmp_path):
             assert sorted(in_rotation(host(balancer))) == sorted(SERVERS)
 
 
+@pytest.mark.long
 def test_rollback_after_a_rollout_that_stopped_at_the_second_host(tmp_path):
     converge()
     old = deployments()
@@ -113,6 +134,65 @@ def test_rollback_after_a_rollout_that_stopped_at_the_second_host(tmp_path):
     assert deployments() == old
 
 
+def beating():
+    """Return the hosts on which what runs on the first host of the app is at work."""
+    return [
+        name for name in APPS if host(name).run("systemctl is-active flask-probe@beat-1").stdout.strip() == "active"
+    ]
+
+
+@pytest.mark.long
+def test_what_is_on_the_first_host_goes_to_another_when_that_leaves(tmp_path):
+    process = {"name": "beat", "command": "python -c 'import time; time.sleep(9e5)'", "hosts": "first"}
+    changed = variables(flask_apps=apps(processes=[process]))
+    # A list has the same host in both places, so that it is reached in the second as well.
+    without = tmp_path / "inventory"
+    shutil.copytree(INVENTORY, without)
+    listed = yaml.safe_load((without / "hosts.yml").read_text())
+    del listed["all"]["children"]["app_servers"]["hosts"]["app1"]
+    text = yaml.safe_dump(listed).replace("{{ inventory_dir }}", str(INVENTORY))
+    (without / "hosts.yml").write_text(text)
+    found = apps(processes=[process], source=str(PROJECT / "molecule" / "shared" / "probe"))
+    converge(*changed)
+    assert beating() == ["app1"]
+    try:
+        with load_on_all():
+            done = playbook(*variables(flask_apps=found), inventory=without)
+            assert done.returncode == 0, done.stdout
+            assert "app2" in beating()
+            gone = playbook("--extra-vars", "app=probe host=app1", name="playbooks/remove.yml", inventory=without)
+            assert gone.returncode == 0, gone.stdout
+            assert beating() == ["app2"]
+    finally:
+        # It comes back, before the other one: there it ends before it begins here.
+        converge(*changed)
+        after = beating()
+        converge()
+    assert after == ["app1"]
+    assert beating() == []
+
+
+@pytest.mark.long
+def test_run_that_ends_with_servers_down_fails():
+    """A balancer that does not reach a host, whose instances are well: nothing in the rollout asks it."""
+    lb1, route = host("lb1"), f"prohibit {address_of('app2')}/32"
+    lb1.check_output(f"ip route add {route}")
+    try:
+        eventually(lambda: sorted(in_rotation(lb1)) == ["probe/app1-1", "probe/app1-2"], what="app2 down on lb1")
+        output = refused(
+            playbook(), "HAProxy sends nothing to these servers", "- probe/app2-1: L4", "- probe/app2-2: L4"
+        )
+        assert "probe/app1" not in output.partition("HAProxy sends nothing")[2]
+        # Somebody knows, and runs it for the others; or has taken them out.
+        converge("--limit=app1")
+        assert playbook("--extra-vars", "host=app2", name="playbooks/drain.yml").returncode == 0
+        converge()
+    finally:
+        lb1.check_output(f"ip route delete {route}")
+        assert playbook("--extra-vars", "host=app2 lift=true", name="playbooks/drain.yml").returncode == 0
+
+
+@pytest.mark.long
 def test_balancer_that_is_stopped_is_no_reason_to_fail(tmp_path):
     host("lb2").check_output("systemctl stop haproxy.service")
     before = running(host("app1"), 1)["APP_DEPLOYMENT"]

