@@ -25,6 +25,10 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 
+# Seconds after which a kept connection is not used any more, as clients that keep connections do: below HAProxy's `timeout
+# http-request`, after which it closes one. A request that crosses with that end is one that nobody has taken.
+IDLE = 5.0
+
 
 @dataclass
 class Sent:
@@ -139,11 +143,13 @@ class TLSConnection(http.client.HTTPConnection):
 class Connection(threading.Thread):
     """One of the plan's connections: sends its share of the rate, on a schedule that a slow answer does not shift."""
 
-    def __init__(self, plan: Plan, number: int, start: float, sent: list[Sent]) -> None:
+    def __init__(self, plan: Plan, number: int, start: float, sent: list[Sent], over: threading.Event) -> None:
         super().__init__(daemon=True)
         self.plan, self.number, self.start_time, self.sent = plan, number, start, sent
         self.kept = number % 2 / 2 < plan.kept_share
         self.connection: http.client.HTTPConnection | None = None
+        self.used = 0.0
+        self.over = over
         self.cookie = ""
 
     def run(self) -> None:
@@ -152,7 +158,8 @@ class Connection(threading.Thread):
         due = self.start_time + interval * self.number / self.plan.connections
         count = self.number // 2
         while due < self.start_time + self.plan.seconds:
-            time.sleep(max(0.0, due - time.monotonic()))
+            if self.over.wait(max(0.0, due - time.monotonic())):
+                break
             self.sent.append(self.one(count))
             count += 1
             # A connection that was held up goes on at once, but it does not catch up: the rate is a ceiling.
@@ -174,6 +181,8 @@ class Connection(threading.Thread):
         request = Sent(
             time.monotonic() - self.start_time, 0.0, method, self.kept, slow, id=identifier, client=self.number
         )
+        if time.monotonic() - self.used > IDLE:
+            self.close()
         try:
             if self.connection is None:
                 self.connection = (TLSConnection if self.plan.authority else http.client.HTTPConnection)(
@@ -195,7 +204,8 @@ class Connection(threading.Thread):
         except (OSError, http.client.HTTPException) as error:
             request.cause = type(error).__name__
             self.close()
-        request.done = time.monotonic() - self.start_time
+        self.used = time.monotonic()
+        request.done = self.used - self.start_time
         return request
 
     def close(self) -> None:
@@ -214,7 +224,8 @@ def send(plan: Plan) -> tuple[list[Sent], float]:
     if plan.authority:
         TLSConnection.context, TLSConnection.hostname = ssl.create_default_context(cafile=plan.authority), plan.host
     start, epoch = time.monotonic() + 0.1, time.time() + 0.1
-    connections = [Connection(plan, number, start, sent) for number in range(plan.connections)]
+    over = threading.Event()
+    connections = [Connection(plan, number, start, sent, over) for number in range(plan.connections)]
     for connection in connections:
         connection.start()
     try:
@@ -222,6 +233,7 @@ def send(plan: Plan) -> tuple[list[Sent], float]:
             connection.join()
     except KeyboardInterrupt:
         plan.seconds = time.monotonic() - start
+        over.set()
         for connection in connections:
             connection.join(timeout=2 * plan.timeout)
     return sent, epoch

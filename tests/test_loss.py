@@ -118,10 +118,25 @@ def test_interrupted_client_reports_what_it_has():
         "--address=127.0.0.1",
         f"--port={server.server_port}",
         "--seconds=60",
+        # One in ten seconds on each of its connections, and none is waited for.
+        "--rate=20",
+        "--connections=200",
     ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     time.sleep(1.5)
     process.send_signal(2)
     found = json.loads(process.communicate(timeout=20)[0])
-    assert found["answered"] == len(found["requests"]) > 20
-    assert found["seconds"] < 30
+    assert found["answered"] == len(found["requests"]) > 5
+    assert max(request["at"] for request in found["requests"]) < found["seconds"] + 5 < 40
+
+
+@pytest.mark.parametrize("idle", [0.1, 60.0])
+def test_connection_that_was_idle_is_not_used_again(monkeypatch, idle):
+    """A server closes what is idle for long; who sends on it nevertheless sees a failure that is nobody's."""
+    monkeypatch.setattr(Faulty, "timeout", 0.2)
+    monkeypatch.setattr(loss, "IDLE", idle)
+    server = Server()
+    sent, _ = loss.send(loss.Plan("127.0.0.1", server.server_port, seconds=2, rate=2, connections=2, slow_share=0))
+    server.shutdown()
+    assert len(sent) > 2
+    assert any(request.cause for request in sent) == (idle > 1)
