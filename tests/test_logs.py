@@ -8,6 +8,7 @@ import pytest
 from tests.conftest import load
 from tests.seen import NOW, Site, instance
 
+CRITICAL = load("plugin_utils/host_diagnoses.py").CRITICAL
 HAPROXY = "haproxy.service"
 REQUEST = "da6619cf-4152-48f4-9eba-11451dd62833"
 ACCESS = (
@@ -90,6 +91,17 @@ def test_way_of_a_request_begins_at_the_balancer():
     assert [word in one for word, one in zip(("GET /nothing", "said"), lines[1:3], strict=True)] == [True, True]
     assert lines[3:] == ["No answer of app1: no route"]
     assert logs.log_text({"lb": {"lines": []}}, REQUEST, []).startswith(f"No line has {REQUEST} in that time. Fix:")
+
+
+def test_logs_of_nobody_are_no_success():
+    logs = load("action/flask_report.py").logs
+    refused = {"failed": True, "msg": "journalctl refused since: bla: Failed to parse timestamp: bla."}
+    journals = {"app1": refused, "lb1": refused}
+    _, text, level = logs({"journals": journals})
+    assert level == CRITICAL
+    assert text.splitlines()[0] == f"No answer of app1: {refused['msg']}"
+    # One that is lost is a line of the report.
+    assert logs({"journals": journals | {"app1": {"lines": []}}})[2] == 0
 
 
 def test_lines_of_an_app_are_not_those_of_requests_to_others():

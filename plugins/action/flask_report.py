@@ -16,6 +16,9 @@ from ansible_collections.flask_haproxy.deploy.plugins.plugin_utils.site_status i
 from ansible_collections.flask_haproxy.deploy.plugins.plugin_utils.status_text import status_text
 from ansible_collections.flask_haproxy.deploy.plugins.plugin_utils.tables import plural
 
+# Why a report is no success.
+CRITICALLY = {"doctor": "There is something critical.", "logs": "No host has answered."}
+
 
 class ActionModule(ActionBase):
     """Join the answers, and display the report."""
@@ -32,7 +35,7 @@ class ActionModule(ActionBase):
             text = json.dumps(found, indent=2)
         self._display.display(text)
         # Of what only warns, Ansible has no exit status; the callback `story` has.
-        failed = {"failed": True, "msg": "There is something critical."} if level == CRITICAL else {}
+        failed = {"failed": True, "msg": CRITICALLY[self._task.args["about"]]} if level == CRITICAL else {}
         return {"changed": False, "report": text, "status": level, **failed}
 
 
@@ -71,4 +74,5 @@ def logs(arguments: Arguments) -> tuple[Any, str, int]:
     silent = [(host, silence(found | {"host": True})) for host, found in asked.items() if "lines" not in found]
     lines = [line | {"host": host} for host, found in asked.items() for line in found.get("lines", [])]
     lines = [line for line in lines if is_of(app, line)]
-    return sorted(lines, key=lambda line: line["time"]), log_text(asked, request, silent, app), 0
+    level = CRITICAL if silent and len(silent) == len(asked) else 0
+    return sorted(lines, key=lambda line: line["time"]), log_text(asked, request, silent, app), level

@@ -149,6 +149,14 @@ def test_way_of_a_request(callback):
     assert said[0].endswith(f"logged {word}")
 
 
+@pytest.mark.parametrize("callback", ["flask_haproxy.deploy.story", "default"])
+def test_time_that_the_journal_does_not_know_is_no_success(callback):
+    done = look("logs", "since=bla", callback=callback)
+    assert done.returncode == 2
+    assert "journalctl refused since: bla" in done.stdout
+    assert "No host has answered." in done.stdout
+
+
 def test_lines_are_followed():
     words = [uuid.uuid4().hex, uuid.uuid4().hex]
     process = subprocess.Popen(
