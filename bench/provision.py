@@ -22,10 +22,9 @@ def round_of(way: str, folder: Path) -> dict[str, float]:
     """Return the seconds of each step on a host of its own, whose control node has built nothing before."""
     host.remove()
     host.create()
-    # Neither releases nor wheels from an earlier round: the host of the common way has none either.
-    shutil.rmtree(host.PROJECT / ".cache" / "releases" / "bench", ignore_errors=True)
+    # Neither releases nor wheels nor modules from an earlier round: the host of the common way has none either.
     with tempfile.TemporaryDirectory(dir=folder) as cache:
-        cold = {"UV_CACHE_DIR": cache}
+        cold = {"UV_CACHE_DIR": f"{cache}/uv", "XDG_CACHE_HOME": cache}
         first, second = host.other_source(folder, 1), host.other_source(folder, 2)
         try:
             took = {

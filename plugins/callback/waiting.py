@@ -1,7 +1,8 @@
 """Say what is under way where a task takes long: the default output names a task when it has a result.
 
-It also has the process that all tasks are forked from load what each of them needs (plugin_utils/preloaded.py): of our
-callbacks, it is the one that every run of the clone has, whatever its output is.
+It also has the process that all tasks are forked from load what each of them needs (plugin_utils/preloaded.py), and modules
+packed once for many runs (plugin_utils/packed.py): of our callbacks, it is the one that every run of the clone has, whatever
+its output is.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ description:
   - Prints a line for a task that has no result after some seconds, and more lines the longer it takes.
   - Beside the default output, which shows a task once it is known not to be skipped (C(display_skipped_hosts)).
   - When a run begins, loads the filters and the variables that all tasks use, so that none has to, at 0.1 to 0.2 s of
-    processor for each task and host.
+    processor for each task and host. Modules are packed once for many runs.
 """
 
 import threading
@@ -22,9 +23,11 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ansible.plugins.callback import CallbackBase
+from ansible_collections.flask_haproxy.deploy.plugins.plugin_utils import packed
 from ansible_collections.flask_haproxy.deploy.plugins.plugin_utils.preloaded import preload, preload_vars
 
 if TYPE_CHECKING:
+    from ansible.executor.stats import AggregateStats
     from ansible.executor.task_result import CallbackTaskResult
     from ansible.inventory.host import Host
     from ansible.playbook import Playbook
@@ -53,6 +56,11 @@ class CallbackModule(CallbackBase):
         """Load what every task would."""
         preload()
         preload_vars(playbook)
+        packed.bring(packed.default_folder(), packed.folder_of_run())
+
+    def v2_playbook_on_stats(self, stats: AggregateStats) -> None:  # noqa: ARG002
+        """Keep the modules that this run has packed."""
+        packed.keep(packed.default_folder(), packed.folder_of_run())
 
     def v2_playbook_on_task_start(self, task: Task, is_conditional: bool) -> None:  # noqa: ARG002
         """Remember the name, which has no variables left in it at this time only."""

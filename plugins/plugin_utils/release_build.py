@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
+from ansible_collections.flask_haproxy.deploy.plugins.plugin_utils.caches import user_cache
 from ansible_collections.flask_haproxy.deploy.plugins.plugin_utils.compiled import Host
 from ansible_collections.flask_haproxy.deploy.plugins.plugin_utils.git import times, version
 from ansible_collections.flask_haproxy.deploy.plugins.plugin_utils.installer import Installer
@@ -35,13 +36,6 @@ KEEP_BUILDS = 40
 OURS = sorted(path for path in (ROLES / "flask_app" / "files").glob("*.py"))
 
 
-def default_cache() -> Path:
-    """Return the folder for what is built, below the user's cache folder (XDG Base Directory Specification)."""
-    found = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    # The specification has a relative one ignored.
-    return (found if found.is_absolute() else Path("~/.cache").expanduser()) / "flask-haproxy" / "releases"
-
-
 class Build:
     """A release to be: its inputs, and its two parts, the application and the dependencies (`lib`), with an id each.
 
@@ -52,7 +46,7 @@ class Build:
 
     def __init__(self, args: dict[str, Any]) -> None:
         self.name = str(args["name"])
-        cache = Path(args["cache"]) if args.get("cache") else default_cache()
+        cache = Path(args["cache"]) if args.get("cache") else user_cache("releases")
         self.cache = cache / self.name
         leave_out = Path(args["leave_out"]) if args.get("leave_out") else None
         self.origin = origin(str(args["source"]), cache / ".sources", leave_out)
