@@ -205,6 +205,20 @@ def test_lock_of_another_tool_is_not_passed_over(build, name):
         build({"app.py": "app = print\n", "pyproject.toml": '[tool.poetry]\nname = "x"\n', name: ""})
 
 
+CONDA = "name: shop\ndependencies:\n  - python=3.11\n  - pip:\n    - flask\n"
+
+
+@pytest.mark.parametrize("name", ["environment.yml", "environment.yaml"])
+def test_list_of_conda_is_not_passed_over(build, name):
+    with pytest.raises(
+        AnsibleActionFail, match=rf"has {name}, which is conda's, and no requirements.txt. Fix: one that"
+    ):
+        build({"app.py": "app = print\n", name: CONDA})
+    # Where there is another list, or where it is something else, it says nothing.
+    build({"app.py": "app = print\n", name: CONDA, "requirements.txt": "# nothing\n"})
+    build({"app.py": "app = print\n", name: "COLOUR: blue\n"})
+
+
 @pytest.mark.parametrize(
     ("files", "words"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,15 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 
 MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+# Locks of others, and the command that makes a requirements file of each.
+LOCKS = {
+    "poetry.lock": "`poetry export --output requirements.txt`",
+    "Pipfile.lock": "`pipenv requirements > requirements.txt`",
+    "Pipfile": "`pipenv lock && pipenv requirements > requirements.txt`",
+    "pdm.lock": "`pdm export --output requirements.txt`",
+    "pylock.toml": "the command that wrote it, with requirements.txt in place of pylock.toml",
+}
+CONDA = ("environment.yml", "environment.yaml")
 
 
 def read_requirements(path: Path) -> str:
@@ -60,3 +70,17 @@ def has_module(folder: Path, module: str) -> bool:
     """Say whether a folder has the first part of a module's name, as a file or a folder."""
     first = folder / module.split(".")[0]
     return first.is_dir() or first.with_suffix(".py").is_file()
+
+
+def refuse_others(source: Path, project: bool) -> None:
+    """Raise AnsibleActionFail where only a file of another tool says what a source asks for, or which versions."""
+    for name, command in LOCKS.items():
+        if (source / name).is_file():
+            raise AnsibleActionFail(f"{source} has {name} and no requirements.txt. Fix: have one written by {command}.")
+    for name in CONDA:
+        path = source / name
+        # A file of this name may be about something else.
+        if not project and path.is_file() and re.search(r"^dependencies:", read_requirements(path), re.MULTILINE):
+            raise AnsibleActionFail(
+                f"{source} has {name}, which is conda's, and no requirements.txt. Fix: one that lists what pip installs."
+            )

@@ -14,6 +14,7 @@ from ansible_collections.flask_haproxy.deploy.plugins.plugin_utils.release_proje
     is_project,
     project_table,
     read_requirements,
+    refuse_others,
 )
 from ansible_collections.flask_haproxy.deploy.plugins.plugin_utils.source_files import PROJECT
 
@@ -24,14 +25,6 @@ LINKS = re.compile(r"(?:-f|--find-links)(?:\s*=\s*|\s+)(\S+)")
 # Before the path of what is on this machine.
 NAMED = re.compile(r"^([\w.-]+\s*(\[[\w\s,.-]*\])?\s*@\s*)?(file:(//)?)?")
 LOCAL = re.compile(r"(?P<path>\.{0,2}/?[^\s;\[@]*)(?:\[(?P<extras>[\w\s,.-]*)\])?\s*(?:;.*)?")
-# Locks of others, and the command that makes a requirements file of each.
-LOCKS = {
-    "poetry.lock": "`poetry export --output requirements.txt`",
-    "Pipfile.lock": "`pipenv requirements > requirements.txt`",
-    "Pipfile": "`pipenv lock && pipenv requirements > requirements.txt`",
-    "pdm.lock": "`pdm export --output requirements.txt`",
-    "pylock.toml": "the command that wrote it, with requirements.txt in place of pylock.toml",
-}
 
 
 def names_in(text: str) -> set[str]:
@@ -66,8 +59,8 @@ class Requirements:
             self._take(main)
             self.inputs.insert(0, main)
         else:
-            self._refuse_locks()
             self.project = is_project(source)
+            refuse_others(source, self.project)
         if self._only_in_src() and is_project(source):
             self.project = self.package = True
         elif self.project and main in ("", "uv.lock"):
@@ -241,10 +234,3 @@ class Requirements:
         # What works its list out may read any file for it.
         dynamic = "dependencies" in str(listed.get("dynamic", ""))
         self.whole = self.whole or not table or dynamic or not (listed or inner(table, "tool", "poetry"))
-
-    def _refuse_locks(self) -> None:
-        for name, command in LOCKS.items():
-            if (self.source / name).is_file():
-                raise AnsibleActionFail(
-                    f"{self.source} has {name} and no requirements.txt. Fix: have one written by {command}."
-                )
