@@ -538,14 +538,17 @@ def test_full_disk(web, account, tmp_path):
     """The disk fills up while a release is unpacked."""
     before = {number: running(web, number)["APP_DEPLOYMENT"] for number in (1, 2, 3)}
     there = web.check_output("ls /opt/flask/probe/libs /opt/flask/probe/releases").split()
-    # A disk of its own, which something fills as soon as the release begins to arrive.
+    # A disk of its own, with a little more than is asked for beforehand, which something takes at once when the release
+    # begins to arrive: by writing, it would at times be later than the release.
+    free = "$(df --output=avail --block-size=1 /opt/flask | tail -n 1)"
     web.check_output(
         "cp --archive /opt/flask /root/flask && mount -t tmpfs -o size=700M tmpfs /opt/flask && "
-        "cp --archive /root/flask/. /opt/flask/ && chmod 755 /opt/flask"
+        "cp --archive /root/flask/. /opt/flask/ && chmod 755 /opt/flask && "
+        f"fallocate --length $(({free} - 260 * 1024 * 1024)) /opt/flask/before"
     )
     fill = (
         "for i in $(seq 6000); do ls -d /opt/flask/probe/libs/.incoming-* 2>/dev/null && break; sleep 0.01; done; "
-        "dd if=/dev/zero of=/opt/flask/filler bs=1M 2>/dev/null"
+        f"fallocate --length {free} /opt/flask/filler; dd if=/dev/zero of=/opt/flask/rest bs=4k 2>/dev/null"
     )
     web.check_output("systemd-run --quiet --unit=filler --collect sh -c %s", fill)
     try:
