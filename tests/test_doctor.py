@@ -1,11 +1,15 @@
 """What is found wrong with a site: each fault is one finding, and nothing else is."""
 
 import json
+import time
 from datetime import UTC, datetime
 
 import pytest
+import yaml
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar, trust_as_template
 
-from tests.conftest import load
+from tests.conftest import PROJECT, load
 from tests.seen import BACKENDS, NOW, Site, instance, server
 
 WARNING, CRITICAL = 1, 2
@@ -210,3 +214,16 @@ def test_worst_comes_first_and_is_the_exit_status():
     assert lines[0].startswith("CRITICAL  app1: hello is on deployment 0a1b2c3d4e5f, which was marked bad")
     assert lines[-1] == "1 critical, 1 warning: looked at 4 instances on 2 app hosts, 2 balancers."
     assert max(map(len, lines)) <= 100
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "America/New_York"])
+def test_hosts_are_asked_with_the_same_time_in_all_time_zones(zone, monkeypatch):
+    (block,) = yaml.safe_load((PROJECT / "playbooks" / "tasks" / "look.yml").read_text())
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        asked = Templar(loader=DataLoader()).template(trust_as_template(block["vars"]["asked"]))
+        assert abs(asked - time.time()) < 5
+    finally:
+        monkeypatch.undo()
+        time.tzset()

@@ -19,7 +19,7 @@ options:
 EXAMPLES = r"""
 - name: See what runs
   flask_haproxy.deploy.flask_status:
-    asked: "{{ now(utc=true).timestamp() }}"
+    asked: "{{ lookup('ansible.builtin.pipe', 'date +%s') }}"
 """
 RETURN = r"""
 apps:
