@@ -59,8 +59,8 @@ def app_host(name: str) -> dict[str, Any]:
 def server(name: str) -> dict[str, Any]:
     """Return a server that gets requests."""
     return {
-        "backend": "hello", "server": name, "address": "10.0.0.1:5001", "status": "UP", "since": 7200, "check": "L7OK 200",
-        "why": "", "took": 1, "now": 1, "requests": 1000, "errors": 0,
+        "backend": "hello", "server": name, "address": "10.0.0.1:5001", "status": "UP", "weight": 1, "since": 7200,
+        "check": "L7OK 200", "why": "", "took": 1, "now": 1, "requests": 1000, "errors": 0,
     }  # fmt: skip
 
 
@@ -70,7 +70,8 @@ def balancer() -> dict[str, Any]:
         "problem": "", "enabled": True, "lock": {}, "host": host_facts(), "version": "2.6.12-1+deb12u4", "uptime": 7200,
         "reloads": 3, "old_workers": 0, "failed_reloads": 0, "servers": [server(one["name"]) for one in BACKENDS[0]["servers"]],
         "configuration": {"ours": True, "altered": False, "loaded": True}, "drained": {}, "certificates": [],
-        "restart_needed": False, "info": {"CurrConns": 3, "Maxconn": 9000, "Maxsock": 18000, "Ulimit-n": 18000, "DroppedLogs": 0},
+        "restart_needed": False, "closed_frontends": [],
+        "info": {"CurrConns": 3, "Maxconn": 9000, "Maxsock": 18000, "Ulimit-n": 18000, "DroppedLogs": 0},
     }  # fmt: skip
 
 

@@ -108,6 +108,9 @@ FAULTS = [
     (lambda s: s.balancers["lb2"]["servers"].pop(), CRITICAL, "lb2", "hello/app2-2 is not in the configuration"),
     (lambda s: of_server(s, status="DRAIN"), WARNING, "lb1", "drained or unchecked at run time"),
     (lambda s: of_server(s, status="no check"), WARNING, "lb1", "drained or unchecked at run time"),
+    (lambda s: of_server(s, status="MAINT"), WARNING, "lb1", "server hello/app1-1 is out, and by no run"),
+    (lambda s: of_server(s, weight=0), WARNING, "lb1", "server hello/app1-1 gets no new request"),
+    (lambda s: of_balancer(s, closed_frontends=["http_front"]), CRITICAL, "lb1", "http_front takes no connection"),
     (lambda s: s.balancers["lb1"]["servers"].append(server("old-1")), WARNING, "lb1", "server hello/old-1 is there and in no"),
     (lambda s: drained(s, 90000), WARNING, "lb1", "hello/app1-1 is out by hand since"),
     (lambda s: lock(s, 7200), WARNING, "lb1", "by anna@laptop (pid 5, ansible-playbook site.yml)"),
@@ -162,6 +165,8 @@ def test_each_fault_is_found_and_nothing_else(fault, level, host, words):
         lambda s: (another_version(s), of_balancer(s, canaries={"hello": CANARY})),
         # A deploy is under way.
         lambda s: (lock(s, 60), another_version(s), of_server(s, status="DRAIN")),
+        # Of an app with cookies it has its servers in maintenance.
+        lambda s: (lock(s, 60), of_server(s, status="MAINT", weight=0)),
     ],
 )
 def test_what_is_no_fault(state):

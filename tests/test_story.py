@@ -184,7 +184,13 @@ def test_failed_instance(run, utc):  # noqa: ARG001
 
 def test_instance_that_no_balancer_finds_healthy_says_why(run):
     # Whoever fails does not know yet where the server was.
-    failed = {"msg": "hello/web-2: not healthy: L4CON", "backend": "hello", "server": "web-2", "state": "ready", "seconds": {}}
+    failed = {
+        "msg": "hello/web-2: not healthy: L4CON",
+        "backend": "hello",
+        "server": "web-2",
+        "state": "ready",
+        "seconds": {},
+    }
     run.task("Admit", failed, loop=True, failed=True)
     run.task("Put", instance(), host="other")
     run.task("Admit", failed | {"server": "other-2"}, loop=True, failed=True, host="other")

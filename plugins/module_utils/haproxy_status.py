@@ -19,7 +19,7 @@ from ansible_collections.flask_haproxy.deploy.plugins.module_utils.haproxy_servi
 
 # Of `show info` (management guide, section 9.3), what a person asks for.
 OF_INFO = ("Version", "Uptime_sec", "CurrConns", "Maxconn", "Maxsock", "Ulimit-n", "DroppedLogs", "CumReq")
-SERVER = "2"  # of `show stat`, the type of a line
+FRONTEND, SERVER = "0", "2"  # of `show stat`, the types of lines
 
 
 def parse_info(shown: str) -> dict[str, Any]:
@@ -34,15 +34,16 @@ def parse_info(shown: str) -> dict[str, Any]:
 def parse_stat(shown: str) -> list[dict[str, Any]]:
     """Read the servers of `show stat`. ValueError for anything else.
 
-    {backend, server, address, status, since, check, why, took, now, requests, errors} of each, see C(haproxy_status): counts are
-    since the worker was started, `since` is in seconds, `took` in milliseconds or None. `errors` are answers of 500 and above,
-    connections that failed and answers that were broken off.
+    {backend, server, address, status, weight, since, check, why, took, now, requests, errors} of each, see C(haproxy_status):
+    counts are since the worker was started, `since` is in seconds, `took` in milliseconds or None. `errors` are answers of 500
+    and above, connections that failed and answers that were broken off.
     """
     found = []
     for row in rows(shown).values():
         if row["type"] == SERVER:
             number = {
-                key: int(row[key] or 0) for key in ("scur", "qcur", "stot", "econ", "eresp", "hrsp_5xx", "lastchg")
+                key: int(row[key] or 0)
+                for key in ("scur", "qcur", "stot", "econ", "eresp", "hrsp_5xx", "lastchg", "weight")
             }
             check = f"{row['check_status'].removeprefix('* ')} {row['check_code']}".strip()
             found.append(
@@ -51,6 +52,7 @@ def parse_stat(shown: str) -> list[dict[str, Any]]:
                     "server": row["svname"],
                     "address": row["addr"],
                     "status": row["status"],
+                    "weight": number["weight"],
                     "since": number["lastchg"],
                     "check": check,
                     "why": row["last_chk"],
@@ -61,6 +63,11 @@ def parse_stat(shown: str) -> list[dict[str, Any]]:
                 }
             )
     return found
+
+
+def closed_frontends(shown: str) -> list[str]:
+    """Return the frontends of `show stat` that take no connection, as somebody has told a worker by its socket."""
+    return [row["pxname"] for row in rows(shown).values() if (row["type"], row["status"]) == (FRONTEND, "PAUSED")]
 
 
 def parse_certificate(shown: str) -> dict[str, Any]:
@@ -115,6 +122,7 @@ def status() -> dict[str, Any]:
         raise ValueError("HAProxy's master has no worker")
     worker = max(now.workers)
     info = parse_info(ask(f"@!{worker} show info"))
+    shown = ask(f"@!{worker} show stat -1 5 -1")  # frontends and servers
     return {
         "version": info.pop("Version"),
         "uptime": info.pop("Uptime_sec"),
@@ -122,7 +130,8 @@ def status() -> dict[str, Any]:
         "reloads": reloads(ask("show proc", MASTER_SOCKET)),
         "old_workers": len(now.old_workers),
         "failed_reloads": now.failed,
-        "servers": parse_stat(ask(f"@!{worker} show stat -1 4 -1")),
+        "servers": parse_stat(shown),
+        "closed_frontends": closed_frontends(shown),
         "certificates": certificates(worker),
         "configuration": configuration(),
         "restart_needed": restart_needed(),

@@ -39,12 +39,17 @@ enabled:
   type: bool
 servers:
   description: >-
-    Of each server C(backend), C(server), C(address), C(status) and for how many seconds (C(since)), what its C(check) found,
-    C(why) and after how many milliseconds (C(took)), the requests in it or waiting for it (C(now)), and C(requests) and
+    Of each server C(backend), C(server), C(address), C(status), C(weight) and for how many seconds (C(since)), what its
+    C(check) found, C(why) and after how many milliseconds (C(took)), the requests in it or waiting for it (C(now)), and C(requests) and
     C(errors) since the last reload.
   returned: when HAProxy answers
   type: list
   elements: dict
+closed_frontends:
+  description: Frontends that take no connection, because somebody has told HAProxy so at its socket.
+  returned: when HAProxy answers
+  type: list
+  elements: str
 configuration:
   description: Whether the file is C(ours), was C(altered) by hand since it was written, and is the one that is C(loaded).
   returned: when HAProxy answers

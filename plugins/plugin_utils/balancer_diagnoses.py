@@ -31,6 +31,9 @@ def balancer_findings(name: str, found: Mapping[str, Any], now: float) -> Iterat
         yield Finding(WARNING, name, "haproxy.service will not be started at boot", SITE)
     yield from _configuration(name, found)
     yield from _limits(name, found["info"])
+    for frontend in found["closed_frontends"]:
+        fix = "systemctl reload haproxy, which opens it"
+        yield Finding(CRITICAL, name, f"the frontend {frontend} takes no connection: somebody has closed it", fix)
     for one in found["certificates"]:
         if one["ends"] - now < CERTIFICATE:
             level = CRITICAL if one["ends"] - now < URGENT else WARNING

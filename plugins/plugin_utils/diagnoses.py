@@ -42,8 +42,11 @@ def diagnose(
     # What is half done while somebody deploys is not wrong.
     deploying = any(one.get("lock") and not locked_long(one["lock"], now) for one in balancers.values())
     found = [*_silent(site), *_hosts(app_hosts, balancers)]
+    by_hand = {(balancer, one["server"]) for one in site["drained"] for balancer in one["on"]}
     for one in site["instances"]:
-        found += _instance(one, now, deploying)
+        found += _instance(one, now)
+        if one["state"] == "active":
+            found += _servers(one, deploying, by_hand)
     if not deploying:
         found += _deployments(site["instances"], {one["app"] for one in site["canaries"]})
     for name, balancer in balancers.items():
@@ -96,8 +99,8 @@ def _hosts(app_hosts: Answers, balancers: Answers) -> Iterator[Finding]:
             yield from host_findings(name, found["host"])
 
 
-def _instance(one: Mapping[str, Any], now: float, deploying: bool) -> Iterator[Finding]:
-    """Yield what is wrong with an instance, on its host and on the balancers."""
+def _instance(one: Mapping[str, Any], now: float) -> Iterator[Finding]:
+    """Yield what is wrong with an instance on its host."""
     host, who = one["host"], f"{one['app']}/{one['host']}-{one['number']}"
     if one["state"] == "no answer":
         return
@@ -111,7 +114,6 @@ def _instance(one: Mapping[str, Any], now: float, deploying: bool) -> Iterator[F
         )
     elif one["state"] == "active":
         yield from _process(one, host, who, unit)
-        yield from _servers(one, who, deploying)
     if one["bad"]:
         yield Finding(
             CRITICAL, host, f"{one['app']} is on deployment {one['deployment']}, which was marked bad ({one['bad']})",
@@ -159,11 +161,17 @@ def _process(one: Mapping[str, Any], host: str, who: str, unit: str) -> Iterator
         )  # fmt: skip
 
 
-def _servers(one: Mapping[str, Any], who: str, deploying: bool) -> Iterator[Finding]:
-    """Yield what the balancers have against an instance that runs; several that have the same are one finding."""
+def _servers(one: Mapping[str, Any], deploying: bool, by_hand: Collection[tuple[str, str]]) -> Iterator[Finding]:
+    """Yield what the balancers have against an instance that runs; several that have the same are one finding.
+
+    Who took out what is in `by_hand`, (balancer, server), is known, and told elsewhere.
+    """
+    who = f"{one['app']}/{one['host']}-{one['number']}"
     words: dict[str, list[str]] = {}
     for name, on in one["on"].items():
-        words.setdefault("DRAIN" if on["status"] == "no check" else on["status"].split()[0], []).append(name)
+        word = _word(on)
+        if word != "MAINT" or (name, who) not in by_hand:
+            words.setdefault(word, []).append(name)
     if "DOWN" in words:
         on = one["on"][words["DOWN"][0]]
         why = " ".join([on["check"], on["why"]]).strip()
@@ -174,6 +182,20 @@ def _servers(one: Mapping[str, Any], who: str, deploying: bool) -> Iterator[Find
     if "DRAIN" in words and not deploying:
         what = f"server {who} is drained or unchecked at run time, as an interrupted deploy leaves it"
         yield Finding(WARNING, ", ".join(words["DRAIN"]), what, f"{SITE}, which puts it back")
+    if "MAINT" in words and not deploying:
+        what = f"server {who} is out, and by no run: somebody has told HAProxy so"
+        fix = f"ansible-playbook flask_haproxy.deploy.drain -e server={who} -e lift=true"
+        yield Finding(WARNING, ", ".join(words["MAINT"]), what, fix)
+    if "no weight" in words:
+        what = f"server {who} gets no new request: somebody has taken its weight"
+        yield Finding(WARNING, ", ".join(words["no weight"]), what, "systemctl reload haproxy, which gives it back")
+
+
+def _word(on: Mapping[str, Any]) -> str:
+    """Return what a balancer says of a server, in a word: its status, without how many checks it is from another one."""
+    if on["status"] == "no check":
+        return "DRAIN"
+    return "no weight" if on["status"] == "UP" and not on["weight"] else str(on["status"].split()[0])
 
 
 def _deployments(instances: Sequence[Mapping[str, Any]], tried: Collection[str]) -> Iterator[Finding]:
