@@ -79,9 +79,10 @@ def certificate(site, **facts):
     )
 
 
-def process(site, unit, state, result="success"):
+def process(site, unit, state, result="success", **more):
     one = {"unit": unit, "state": state, "substate": "dead", "result": result, "last": None, "next": None}
-    site.app_hosts["app1"]["others"].append(one)
+    one |= {"enabled": True, "masked": False, "restarts": 0, "started": NOW - 60}
+    site.app_hosts["app1"]["others"].append(one | more)
 
 
 def unlisted(site):
@@ -103,6 +104,13 @@ FAULTS = [
     (lambda s: s.app_hosts["app1"]["apps"]["hello"]["instances"].pop(), CRITICAL, "app1", "hello/app1-2 is in the inventory"),
     (lambda s: process(s, "flask-x@mail-1.service", "inactive"), CRITICAL, "app1", "flask-x@mail-1.service is inactive (dead)"),
     (lambda s: process(s, "flask-x@nightly.service", "inactive", "exit-code"), WARNING, "app1", "ended with exit-code"),
+    (lambda s: process(s, "flask-x@nightly.timer", "inactive"), CRITICAL, "app1", "flask-x@nightly.timer is inactive (dead)"),
+    (lambda s: process(s, "flask-x@mail-1.service", "activating", restarts=9), CRITICAL, "app1", "is activating (dead)"),
+    (lambda s: process(s, "flask-x@mail-1.service", "active", restarts=9), WARNING, "app1", "was restarted 9 times, last 1 min"),
+    (lambda s: process(s, "flask-x@mail-1.service", "active", enabled=False), WARNING, "app1", "will not be started at boot"),
+    (lambda s: process(s, "flask-x@nightly.timer", "inactive", masked=True), CRITICAL, "app1", "is masked and inactive (dead)"),
+    (lambda s: of_instance(s, masked=True), WARNING, "app1", "flask-hello@1.service is masked"),
+    (lambda s: of_instance(s, masked=True, state="inactive", substate="dead"), CRITICAL, "app1", "is masked and inactive (dead)"),
     (unlisted, WARNING, "app1", "instance 3 of hello is there and in no list"),
     (lambda s: of_server(s, "lb1", "lb2", status="DOWN", check="L4CON", why="refused"), CRITICAL, "lb1, lb2", "DOWN for 2 h: L4"),
     (lambda s: s.balancers["lb2"]["servers"].pop(), CRITICAL, "lb2", "hello/app2-2 is not in the configuration"),
@@ -156,7 +164,7 @@ def test_each_fault_is_found_and_nothing_else(fault, level, host, words):
     [
         lambda s: drained(s, 3600),
         lambda s: lock(s, 60),
-        lambda s: process(s, "flask-x@nightly.service", "inactive"),
+        lambda s: process(s, "flask-x@nightly.service", "inactive", enabled=None),
         lambda s: process(s, "flask-x@mail-1.service", "active"),
         lambda s: certificate(s),
         lambda s: of_instance(s, restarts=9),
@@ -165,6 +173,11 @@ def test_each_fault_is_found_and_nothing_else(fault, level, host, words):
         lambda s: (another_version(s), of_balancer(s, canaries={"hello": CANARY})),
         # A deploy is under way.
         lambda s: (lock(s, 60), another_version(s), of_server(s, status="DRAIN")),
+        lambda s: (
+            lock(s, 60),
+            of_instance(s, state="deactivating"),
+            process(s, "flask-x@mail-1.service", "activating"),
+        ),
         # Of an app with cookies it has its servers in maintenance.
         lambda s: (lock(s, 60), of_server(s, status="MAINT", weight=0)),
     ],

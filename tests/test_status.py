@@ -221,6 +221,8 @@ def test_timer_has_the_times_that_systemd_says_in_no_words(monkeypatch):
     said = {"list-units": "flask-jobs@a.timer loaded\nflask-jobs@b.timer loaded\n", "list-timers": json.dumps(shown)}
     state = {"ActiveState": "active", "SubState": "waiting", "Result": "success", "InactiveEnterTimestamp": ""}
     monkeypatch.setattr(found, "run", lambda *command: said[command[1]])
+    state["LoadState"] = "loaded"
+    monkeypatch.setattr(found, "apps", list)
     monkeypatch.setattr(found, "unit_states", lambda units, *_: dict.fromkeys(units, state))
     assert [(one["last"], one["next"]) for one in found.other_units()] == [
         (1795730760.037123, 1795730880.0),

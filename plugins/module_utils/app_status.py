@@ -12,6 +12,7 @@ from typing import Any
 from ansible_collections.flask_haproxy.deploy.plugins.module_utils.app_folders import ROOT
 from ansible_collections.flask_haproxy.deploy.plugins.module_utils.app_units import App
 from ansible_collections.flask_haproxy.deploy.plugins.module_utils.files import read_file
+from ansible_collections.flask_haproxy.deploy.plugins.module_utils.processes import there, timer_path
 from ansible_collections.flask_haproxy.deploy.plugins.module_utils.systemd import (
     SYSTEMD,
     process_environment,
@@ -19,8 +20,8 @@ from ansible_collections.flask_haproxy.deploy.plugins.module_utils.systemd impor
     unit_states,
 )
 
-PROPERTIES = ("Result", "MemoryCurrent", "NeedDaemonReload", "DropInPaths", "ActiveEnterTimestamp")
-OF_OTHERS = ("Result", "InactiveEnterTimestamp")
+PROPERTIES = ("LoadState", "Result", "MemoryCurrent", "NeedDaemonReload", "DropInPaths", "ActiveEnterTimestamp")
+OF_OTHERS = ("LoadState", "Result", "ActiveEnterTimestamp", "InactiveEnterTimestamp")
 # The unit of an instance that serves: its number tells it from those of processes and timers.
 INSTANCE = re.compile(r"flask-(.+)@(\d+)\.service")
 
@@ -84,7 +85,8 @@ def instances(app: App) -> list[dict[str, Any]]:
                 "memory": memory(state),
                 "files": open_files(state["MainPID"]),
                 "runs": process_environment(state["MainPID"]).get("APP_DEPLOYMENT"),
-                "enabled": app.enabled(number),
+                "enabled": app.enabled(number) and app.wanted(),
+                "masked": state["LoadState"] == "masked",
                 "reload_needed": state["NeedDaemonReload"] == "yes",
                 "foreign_drop_ins": [path for path in theirs if path.startswith(str(SYSTEMD))],
             }
@@ -105,12 +107,25 @@ def deployments(app: App) -> dict[str, dict[str, Any]]:
     return found
 
 
+def beside(app: App) -> dict[str, bool]:
+    """Return the units of the processes and timers of an application that is here, and whether each is started at boot.
+
+    The service of a timer is none of them: the timer starts it. One that was stopped may be unknown to systemd.
+    """
+    units = [timer_path(app, name).name if timer_path(app, name).is_file() else app.unit(name) for name in there(app)]
+    return {unit: app.wants(unit) and app.wanted() for unit in units}
+
+
 def other_units() -> list[dict[str, Any]]:
-    """Return what else of applications systemd has: services and timers that are no instances."""
+    """Return what else of applications there is: services and timers that are no instances.
+
+    C(enabled) is None of what is not to be started at boot, such as the service of a timer.
+    """
+    enabled = {unit: at_boot for name in apps() for unit, at_boot in beside(App(name)).items()}
     shown = run(
         "systemctl", "list-units", "--all", "--plain", "--no-legend", "--full", "flask-*.service", "flask-*.timer"
     )
-    names = [line.split()[0] for line in shown.splitlines() if line.strip()]
+    names = sorted({line.split()[0] for line in shown.splitlines() if line.strip()} | set(enabled))
     states = unit_states([name for name in names if not INSTANCE.fullmatch(name)], *OF_OTHERS)
     ran = timer_times() if any(name.endswith(".timer") for name in names) else {}
     return [
@@ -119,6 +134,10 @@ def other_units() -> list[dict[str, Any]]:
             "state": state["ActiveState"],
             "substate": state["SubState"],
             "result": state.get("Result"),
+            "enabled": enabled.get(unit),
+            "masked": state["LoadState"] == "masked",
+            "restarts": int(state.get("NRestarts") or 0),
+            "started": seconds(state.get("ActiveEnterTimestamp", "")),
             "last": ran.get(unit, {}).get("last") or seconds(state.get("InactiveEnterTimestamp", "")),
             "next": ran.get(unit, {}).get("next"),
         }

@@ -27,12 +27,14 @@ apps:
     Of each application that the host has C(instances), C(history), C(released) and C(deployments), the last three as
     M(flask_haproxy.deploy.flask_history) has them. Of an instance its C(number), C(unit), C(address), C(port), C(state) and
     C(substate) and C(result) as systemd names them, C(started), C(deployment), C(release) and C(since), the deployment that
-    its process C(runs), C(restarts), C(memory) in bytes, C(files) as [open, limit], whether it is C(enabled) and
-    C(reload_needed), and C(foreign_drop_ins). Times are seconds of the epoch, null for never.
+    its process C(runs), C(restarts), C(memory) in bytes, C(files) as [open, limit], whether it is C(enabled),
+    C(masked) and C(reload_needed), and C(foreign_drop_ins). Times are seconds of the epoch, null for never.
   returned: always
   type: dict
 others:
-  description: Other services and timers of applications, with C(unit), C(state), C(substate), C(result), C(last), C(next).
+  description: >-
+    Other services and timers of applications, with C(unit), C(state), C(substate), C(result), C(last), C(next), C(enabled) (null
+    for what a timer starts), C(masked), C(restarts), C(started).
   returned: always
   type: list
   elements: dict

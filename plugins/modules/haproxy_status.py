@@ -40,8 +40,8 @@ enabled:
 servers:
   description: >-
     Of each server C(backend), C(server), C(address), C(status), C(weight) and for how many seconds (C(since)), what its
-    C(check) found, C(why) and after how many milliseconds (C(took)), the requests in it or waiting for it (C(now)), and C(requests) and
-    C(errors) since the last reload.
+    C(check) found, C(why) and after how many milliseconds (C(took)), the requests in it or waiting for it (C(now)), and
+    C(requests) and C(errors) since the last reload.
   returned: when HAProxy answers
   type: list
   elements: dict
