@@ -69,8 +69,8 @@ def balancer() -> dict[str, Any]:
     return {
         "problem": "", "enabled": True, "lock": {}, "host": host_facts(), "version": "2.6.12-1+deb12u4", "uptime": 7200,
         "reloads": 3, "old_workers": 0, "failed_reloads": 0, "servers": [server(one["name"]) for one in BACKENDS[0]["servers"]],
-        "configuration": {"ours": True, "altered": False, "loaded": True}, "drained": {}, "certificates": [],
-        "restart_needed": False, "closed_frontends": [],
+        "configuration": {"ours": True, "altered": False, "loaded": True, "refused": ""}, "drained": {}, "certificates": [],
+        "restart_needed": False, "closed_frontends": [], "maintenance": {}, "renewed": True, "masked": False,
         "info": {"CurrConns": 3, "Maxconn": 9000, "Maxsock": 18000, "Ulimit-n": 18000, "DroppedLogs": 0},
     }  # fmt: skip
 

@@ -83,6 +83,12 @@ def test_canary_is_a_line(site):
     assert text(site)[-2:] == ["Canaries", "  hello/app1-1 gets 10 % on lb1, lb2: by anna@laptop since some day"]
 
 
+def test_what_is_in_maintenance_is_a_line(site):
+    for name in ("lb1", "lb2"):
+        site.balancers[name]["maintenance"] = {"hello": NOW}
+    assert text(site)[-2:] == ["In maintenance", "  hello on lb1, lb2"]
+
+
 def test_host_that_was_not_asked(site):
     site.app_hosts["app2"] = {}
     assert text(site)[-1] == "  app2: was not asked"

@@ -6,16 +6,27 @@ import contextlib
 import hashlib
 import re
 import ssl
+import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.flask_haproxy.deploy.plugins.module_utils.files import read_file
+from ansible_collections.flask_haproxy.deploy.plugins.module_utils.files import read_file, read_json
 from ansible_collections.flask_haproxy.deploy.plugins.module_utils.haproxy_answers import rows
 from ansible_collections.flask_haproxy.deploy.plugins.module_utils.haproxy_canary import canaries
-from ansible_collections.flask_haproxy.deploy.plugins.module_utils.haproxy_files import CONFIG, OURS, altered, drained
+from ansible_collections.flask_haproxy.deploy.plugins.module_utils.haproxy_files import (
+    ACME,
+    CONFIG,
+    MAINTENANCE,
+    OURS,
+    altered,
+    drained,
+)
+from ansible_collections.flask_haproxy.deploy.plugins.module_utils.haproxy_maintenance import in_maintenance
 from ansible_collections.flask_haproxy.deploy.plugins.module_utils.haproxy_master import MASTER_SOCKET, ask, processes
+from ansible_collections.flask_haproxy.deploy.plugins.module_utils.haproxy_parser import HAPROXY
 from ansible_collections.flask_haproxy.deploy.plugins.module_utils.haproxy_service import loaded, restart_needed
+from ansible_collections.flask_haproxy.deploy.plugins.module_utils.systemd import run
 
 # Of `show info` (management guide, section 9.3), what a person asks for.
 OF_INFO = ("Version", "Uptime_sec", "CurrConns", "Maxconn", "Maxsock", "Ulimit-n", "DroppedLogs", "CumReq")
@@ -109,10 +120,31 @@ def reloads(shown: str) -> int:
     return int(master[2])
 
 
-def configuration(path: Path = CONFIG) -> dict[str, bool]:
-    """Say of the configuration on disk whether it is ours, was changed by hand and is the one that runs."""
+def configuration(path: Path = CONFIG) -> dict[str, Any]:
+    """Say of the configuration on disk whether it is ours, was changed by hand, is the one that runs, and could be loaded."""
     text = read_file(path) if path.is_file() else ""
-    return {"ours": OURS in text, "altered": altered(text), "loaded": loaded(path)}
+    return {"ours": OURS in text, "altered": altered(text), "loaded": loaded(path), "refused": refused(path)}
+
+
+def refused(path: Path) -> str:
+    """Return the first thing that HAProxy's parser has against a file or what it names; empty for nothing."""
+    done = subprocess.run(
+        [str(HAPROXY), "-c", "-f", str(path)], capture_output=True, text=True, errors="replace", check=False
+    )
+    found = re.search(r"\[ALERT\].*? : (?:config : )?(.+)", done.stderr)
+    return (found[1] if found else f"haproxy -c ended with {done.returncode}") if done.returncode else ""
+
+
+def maintenance() -> dict[str, float]:
+    """Return the backends that are in maintenance, and since when none has begun or ended (seconds of the epoch)."""
+    with contextlib.suppress(OSError):
+        return dict.fromkeys(in_maintenance(read_file(MAINTENANCE)), MAINTENANCE.stat().st_mtime)
+    return {}
+
+
+def renewed() -> bool:
+    """Say whether certbot's timer renews what certificates there are of it."""
+    return not read_json(ACME) or run("systemctl", "is-active", "certbot.timer", check=False).strip() == "active"
 
 
 def status() -> dict[str, Any]:
@@ -136,6 +168,8 @@ def status() -> dict[str, Any]:
         "configuration": configuration(),
         "restart_needed": restart_needed(),
         "drained": drained(),
+        "maintenance": maintenance(),
+        "renewed": renewed(),
         "canaries": {
             backend: {key: one[key] for key in ("server", "share", "who", "since")}
             for backend, one in canaries().items()
