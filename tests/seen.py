@@ -18,7 +18,15 @@ DISK = {"path": "/", "free": 50 << 30, "total": 100 << 30, "files_free": 900, "f
 
 def host_facts() -> dict[str, Any]:
     """Return what a host says of itself."""
-    return {"ahead": 0.4, "disks": [dict(DISK)], "failed_units": [], "out_of_memory": [], "dropped": []}
+    return {
+        "ahead": 0.4,
+        "disks": [dict(DISK)],
+        "failed_units": [],
+        "out_of_memory": [],
+        "dropped": [],
+        "forgetful": False,
+        "reboot": "",
+    }
 
 
 def instance(name: str, number: int) -> dict[str, Any]:
@@ -27,7 +35,7 @@ def instance(name: str, number: int) -> dict[str, Any]:
         "number": number, "unit": f"flask-hello@{number}.service", "address": f"10.0.0.{name[-1]}", "port": 5000 + number,
         "state": "active", "substate": "running", "result": "success", "started": NOW - 7200, "deployment": "0a1b2c3d4e5f",
         "release": "5f4e3d2c1b0a", "since": NOW - 7200, "runs": "0a1b2c3d4e5f", "restarts": 0, "memory": 30 << 20,
-        "files": [10, 1024], "enabled": True, "masked": False, "reload_needed": False, "foreign_drop_ins": [],
+        "files": [10, 1024], "enabled": True, "masked": False, "replaced": False, "reload_needed": False, "foreign_drop_ins": [],
     }  # fmt: skip
 
 
@@ -70,7 +78,7 @@ def balancer() -> dict[str, Any]:
         "problem": "", "enabled": True, "lock": {}, "host": host_facts(), "version": "2.6.12-1+deb12u4", "uptime": 7200,
         "reloads": 3, "old_workers": 0, "failed_reloads": 0, "servers": [server(one["name"]) for one in BACKENDS[0]["servers"]],
         "configuration": {"ours": True, "altered": False, "loaded": True, "refused": ""}, "drained": {}, "certificates": [],
-        "restart_needed": False, "closed_frontends": [], "maintenance": {}, "renewed": True, "masked": False,
+        "restart_needed": False, "closed_frontends": [], "maintenance": {}, "renewed": True, "replaced": False, "masked": False,
         "info": {"CurrConns": 3, "Maxconn": 9000, "Maxsock": 18000, "Ulimit-n": 18000, "DroppedLogs": 0},
     }  # fmt: skip
 

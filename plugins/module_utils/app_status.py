@@ -16,6 +16,7 @@ from ansible_collections.flask_haproxy.deploy.plugins.module_utils.processes imp
 from ansible_collections.flask_haproxy.deploy.plugins.module_utils.systemd import (
     SYSTEMD,
     process_environment,
+    replaced,
     run,
     unit_states,
 )
@@ -85,6 +86,7 @@ def instances(app: App) -> list[dict[str, Any]]:
                 "memory": memory(state),
                 "files": open_files(state["MainPID"]),
                 "runs": process_environment(state["MainPID"]).get("APP_DEPLOYMENT"),
+                "replaced": replaced(state["MainPID"]),
                 "enabled": app.enabled(number) and app.wanted(),
                 "masked": state["LoadState"] == "masked",
                 "reload_needed": state["NeedDaemonReload"] == "yes",
@@ -136,6 +138,7 @@ def other_units() -> list[dict[str, Any]]:
             "result": state.get("Result"),
             "enabled": enabled.get(unit),
             "masked": state["LoadState"] == "masked",
+            "replaced": replaced(state.get("MainPID", "")),
             "restarts": int(state.get("NRestarts") or 0),
             "started": seconds(state.get("ActiveEnterTimestamp", "")),
             "last": ran.get(unit, {}).get("last") or seconds(state.get("InactiveEnterTimestamp", "")),

@@ -26,7 +26,7 @@ from ansible_collections.flask_haproxy.deploy.plugins.module_utils.haproxy_maint
 from ansible_collections.flask_haproxy.deploy.plugins.module_utils.haproxy_master import MASTER_SOCKET, ask, processes
 from ansible_collections.flask_haproxy.deploy.plugins.module_utils.haproxy_parser import HAPROXY
 from ansible_collections.flask_haproxy.deploy.plugins.module_utils.haproxy_service import loaded, restart_needed
-from ansible_collections.flask_haproxy.deploy.plugins.module_utils.systemd import run
+from ansible_collections.flask_haproxy.deploy.plugins.module_utils.systemd import replaced, run
 
 # Of `show info` (management guide, section 9.3), what a person asks for.
 OF_INFO = ("Version", "Uptime_sec", "CurrConns", "Maxconn", "Maxsock", "Ulimit-n", "DroppedLogs", "CumReq")
@@ -167,6 +167,7 @@ def status() -> dict[str, Any]:
         "certificates": certificates(worker),
         "configuration": configuration(),
         "restart_needed": restart_needed(),
+        "replaced": replaced(worker),
         "drained": drained(),
         "maintenance": maintenance(),
         "renewed": renewed(),

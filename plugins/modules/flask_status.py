@@ -27,14 +27,15 @@ apps:
     Of each application that the host has C(instances), C(history), C(released) and C(deployments), the last three as
     M(flask_haproxy.deploy.flask_history) has them. Of an instance its C(number), C(unit), C(address), C(port), C(state) and
     C(substate) and C(result) as systemd names them, C(started), C(deployment), C(release) and C(since), the deployment that
-    its process C(runs), C(restarts), C(memory) in bytes, C(files) as [open, limit], whether it is C(enabled),
-    C(masked) and C(reload_needed), and C(foreign_drop_ins). Times are seconds of the epoch, null for never.
+    its process C(runs), C(restarts), C(memory) in bytes, C(files) as [open, limit], whether its Python was
+    C(replaced) on the disk since, whether it is C(enabled), C(masked) and C(reload_needed), and C(foreign_drop_ins). Times are
+    seconds of the epoch, null for never.
   returned: always
   type: dict
 others:
   description: >-
     Other services and timers of applications, with C(unit), C(state), C(substate), C(result), C(last), C(next), C(enabled) (null
-    for what a timer starts), C(masked), C(restarts), C(started).
+    for what a timer starts), C(masked), C(replaced), C(restarts), C(started).
   returned: always
   type: list
   elements: dict
@@ -42,7 +43,8 @@ host:
   description: >-
     What of the host may come to hurt: C(ahead), the seconds by which its clock is ahead; C(disks); C(failed_units);
     C(out_of_memory) and C(dropped), [time, unit] of units of ours that the kernel killed processes of and whose lines the
-    journal dropped in the last 24 hours.
+    journal dropped in the last 24 hours; whether the journal is C(forgetful), in memory only; for which packages a C(reboot)
+    is pending.
   returned: always
   type: dict
 """

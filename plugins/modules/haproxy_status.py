@@ -104,6 +104,10 @@ restart_needed:
   description: Whether the unit was changed since HAProxy was started.
   returned: when HAProxy answers
   type: bool
+replaced:
+  description: Whether the program on the disk is another one than the one that runs, as after an upgrade.
+  returned: when HAProxy answers
+  type: bool
 info:
   description: CurrConns, Maxconn, DroppedLogs and more of C(show info).
   returned: when HAProxy answers

@@ -70,6 +70,9 @@ def _configuration(name: str, found: Mapping[str, Any]) -> Iterator[Finding]:
     elif found["failed_reloads"]:
         fix = "journalctl -u haproxy; haproxy -c -f /etc/haproxy/haproxy.cfg"
         yield Finding(CRITICAL, name, f"HAProxy could not load its configuration, {found['failed_reloads']} times", fix)
+    if found["replaced"]:
+        what = "HAProxy was upgraded, and the one that runs is the one of before"
+        yield Finding(WARNING, name, what, "systemctl reload haproxy")
     if found["restart_needed"]:
         yield Finding(
             WARNING, name, "HAProxy's unit has changed since it was started", f"{SITE} -e haproxy_restart=true"

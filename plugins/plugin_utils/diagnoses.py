@@ -29,6 +29,7 @@ from ansible_collections.flask_haproxy.deploy.plugins.plugin_utils.tables import
 from ansible_collections.flask_haproxy.deploy.plugins.plugin_utils.unit_diagnoses import (
     instance_findings,
     other_findings,
+    replaced_findings,
 )
 
 DRAINED = 86400.0  # seconds, which are too long
@@ -47,6 +48,7 @@ def diagnose(
         found += instance_findings(one, now, deploying)
         if one["state"] == "active":
             found += _servers(one, deploying, by_hand)
+    found += replaced_findings([*site["instances"], *site["others"]])
     if not deploying:
         found += _deployments(site["instances"], {one["app"] for one in site["canaries"]})
     for name, balancer in balancers.items():

@@ -47,6 +47,15 @@ def host_findings(name: str, found: Mapping[str, Any]) -> Iterator[Finding]:
             "log less, or raise LogRateLimitBurst= of the unit",
         )  # fmt: skip
 
+    if found["forgetful"]:
+        fix = "Storage=persistent in /etc/systemd/journald.conf; systemctl restart systemd-journald; journalctl --flush"
+        yield Finding(
+            WARNING, name, "the journal is in memory only: logs and who deployed what end with the next boot", fix
+        )
+    if found["reboot"]:
+        fix = f"ansible-playbook flask_haproxy.deploy.drain -e host={name} where it runs apps; reboot; the same with -e lift=true"
+        yield Finding(WARNING, name, f"a restart of the host is pending, for {found['reboot']}", fix)
+
 
 def _full(name: str, disks: list[Mapping[str, Any]]) -> Iterator[Finding]:
     for disk in disks:

@@ -104,3 +104,15 @@ def _restarted(one: Mapping[str, Any], now: float) -> Finding:
     """Return that systemd had to start a unit again and again."""
     what = f"{one['unit']} was restarted {one['restarts']} times, last {age(now - one['started'])} ago"
     return Finding(WARNING, one["host"], what, f"journalctl -u {one['unit']}")
+
+
+def replaced_findings(processes: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
+    """Yield the hosts whose Python was upgraded below processes that go on with the one of before."""
+    units: dict[str, list[str]] = {}
+    for one in processes:
+        if one.get("replaced"):
+            units.setdefault(one["host"], []).append(one["unit"])
+    for host, names in units.items():
+        what = f"Python was upgraded, and these run on with the one of before: {', '.join(names)}"
+        fix = f"systemctl restart {names[0]}, then the others, one after the other; requests wait meanwhile"
+        yield Finding(WARNING, host, what, fix)
