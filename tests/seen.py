@@ -61,6 +61,7 @@ def app_host(name: str) -> dict[str, Any]:
     }
     history = [[NOW - 90000, "ffffffffffff"], [NOW - 7200, "0a1b2c3d4e5f"]]
     hello = {"instances": [instance(name, number) for number in (1, 2)], "history": history, "deployments": deployments}
+    hello |= {"altered": {}, "exposed": []}
     return {"apps": {"hello": hello}, "others": [], "host": host_facts()}
 
 

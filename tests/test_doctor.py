@@ -31,6 +31,10 @@ def of_instance(site, **facts):
     site.first().update(facts)
 
 
+def of_app(site, **facts):
+    site.app_hosts["app1"]["apps"]["hello"] |= facts
+
+
 def of_balancer(site, **facts):
     site.balancers["lb1"] |= facts
 
@@ -115,6 +119,8 @@ FAULTS = [
     (lambda s: of_balancer(s, replaced=True), WARNING, "lb1", "HAProxy was upgraded"),
     (lambda s: of_host(s, forgetful=True), WARNING, "app1", "the journal is in memory only"),
     (lambda s: of_host(s, reboot="linux-image-x"), WARNING, "app1", "a restart of the host is pending, for linux-image-x"),
+    (lambda s: of_app(s, altered={"/opt/flask/hello/libs/x": ["a.py", "b.py"]}), WARNING, "app1", "by hand: a.py and 1 more"),
+    (lambda s: of_app(s, exposed=["/opt/flask/hello/deployments/x/env"]), WARNING, "app1", "others than root may read or"),
     (unlisted, WARNING, "app1", "instance 3 of hello is there and in no list"),
     (lambda s: of_server(s, "lb1", "lb2", status="DOWN", check="L4CON", why="refused"), CRITICAL, "lb1, lb2", "DOWN for 2 h: L4"),
     (lambda s: s.balancers["lb2"]["servers"].pop(), CRITICAL, "lb2", "hello/app2-2 is not in the configuration"),
@@ -212,6 +218,7 @@ def test_what_follows_from_a_fault_is_not_told():
 def test_app_that_is_in_no_list_is_told_once_with_what_takes_it_away():
     site, remove = Site(), "ansible-playbook flask_haproxy.deploy.remove -e app="
     site.app_hosts["app1"]["apps"]["other"] = {"instances": [instance("app1", 1)], "history": [], "deployments": {}}
+    site.app_hosts["app1"]["apps"]["other"] |= {"altered": {}, "exposed": []}
     for balancer in site.balancers.values():
         balancer["servers"].append(server("app1-1") | {"backend": "other"})
     (one,) = findings(site)

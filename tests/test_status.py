@@ -1,6 +1,9 @@
 """What is said of a site, from what its hosts have answered."""
 
 import json
+import os
+import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -234,3 +237,32 @@ def test_timer_has_the_times_that_systemd_says_in_no_words(monkeypatch):
         (1795730760.037123, 1795730880.0),
         (None, None),
     ]
+
+
+def test_what_was_changed_in_a_release_is_known(tmp_path, monkeypatch):
+    altered = load("module_utils/app_status.py").altered
+    (tmp_path / "package" / "__pycache__").mkdir(parents=True)
+    compiled = tmp_path / "package" / "__pycache__" / "module.cpython-311.pyc"
+    for path in (tmp_path / "package" / "module.py", tmp_path / "package" / "other.py", compiled):
+        path.touch()
+    assert altered(tmp_path) == []
+    monkeypatch.setattr(load("module_utils/app_status.py"), "MOMENT", 0.0)
+    time.sleep(0.1)
+    (tmp_path / "package" / "module.py").write_text("changed = True")
+    os.utime(tmp_path / "package" / "module.py", (1, 1))
+    assert altered(tmp_path) == [f"{tmp_path}/package/module.py"]
+    (tmp_path / "new").mkdir()
+    assert altered(tmp_path)[0] == str(tmp_path)
+
+
+def test_what_others_than_root_may_read_or_write_is_known(tmp_path):
+    status = load("module_utils/app_status.py")
+    app = SimpleNamespace(home=tmp_path, libs=tmp_path / "l", releases=tmp_path / "r", deployments=tmp_path / "d")
+    app.instances = tmp_path / "i"
+    (tmp_path / "d" / "1").mkdir(parents=True)
+    (tmp_path / "d" / "1" / "env").touch(0o600)
+    assert status.exposed(app, os.getuid()) == []
+    (tmp_path / "d" / "1" / "env").chmod(0o640)
+    (tmp_path / "d").chmod(0o775)
+    assert status.exposed(app, os.getuid()) == [f"{tmp_path}/d", f"{tmp_path}/d/1/env"]
+    assert str(tmp_path) in status.exposed(app, os.getuid() + 1)

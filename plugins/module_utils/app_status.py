@@ -23,6 +23,7 @@ from ansible_collections.flask_haproxy.deploy.plugins.module_utils.systemd impor
 
 PROPERTIES = ("LoadState", "Result", "MemoryCurrent", "NeedDaemonReload", "DropInPaths", "ActiveEnterTimestamp")
 OF_OTHERS = ("LoadState", "Result", "ActiveEnterTimestamp", "InactiveEnterTimestamp")
+MOMENT = 5.0  # seconds between the compiling of a release and its last link, at most
 # The unit of an instance that serves: its number tells it from those of processes and timers.
 INSTANCE = re.compile(r"flask-(.+)@(\d+)\.service")
 
@@ -93,6 +94,46 @@ def instances(app: App) -> list[dict[str, Any]]:
                 "foreign_drop_ins": [path for path in theirs if path.startswith(str(SYSTEMD))],
             }
         )
+    return found
+
+
+def altered(home: Path) -> list[str]:
+    """Return what somebody has changed in a folder of a release or of dependencies since it was unpacked.
+
+    What is unpacked is compiled then, and nothing is written there afterwards: what the kernel has noted a change of since
+    was changed by hand. Where a file went or came, it is its folder that was changed.
+    """
+    compiled, others = 0.0, []
+    for folder, _, names in os.walk(home):
+        if folder.endswith("/__pycache__"):
+            compiled = max([compiled, *(Path(folder, name).lstat().st_ctime for name in names)])
+        else:
+            others.append((Path(folder).stat().st_mtime, folder))
+            others += [(Path(folder, name).lstat().st_ctime, f"{folder}/{name}") for name in names]
+    return [path for when, path in others if compiled and when > compiled + MOMENT]
+
+
+def altered_releases(app: App) -> dict[str, list[str]]:
+    """Return {folder: what was changed in it} of what the instances of an application run, without what is as it was."""
+    homes = set()
+    for number in app.numbers():
+        release = (app.instances / str(number) / "release").resolve()
+        homes |= {release, (release / "lib").resolve()}
+    with contextlib.suppress(OSError):  # a deploy may take an old one away meanwhile
+        return {str(home): found for home in sorted(homes) if home.is_dir() and (found := altered(home))}
+    return {}
+
+
+def exposed(app: App, owner: int = 0) -> list[str]:
+    """Return what of an application does not belong to root alone: its folders, and the environments, which have secrets."""
+    folders = [app.home, app.libs, app.releases, app.deployments, app.instances]
+    environments = app.deployments.glob("*/env")
+    found = []
+    for path, forbidden in [*((folder, 0o022) for folder in folders), *((path, 0o077) for path in environments)]:
+        with contextlib.suppress(OSError):
+            state = path.stat()
+            if state.st_uid != owner or state.st_mode & forbidden:
+                found.append(str(path))
     return found
 
 

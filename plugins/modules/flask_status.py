@@ -25,11 +25,12 @@ RETURN = r"""
 apps:
   description: >-
     Of each application that the host has C(instances), C(history), C(released) and C(deployments), the last three as
-    M(flask_haproxy.deploy.flask_history) has them. Of an instance its C(number), C(unit), C(address), C(port), C(state) and
-    C(substate) and C(result) as systemd names them, C(started), C(deployment), C(release) and C(since), the deployment that
-    its process C(runs), C(restarts), C(memory) in bytes, C(files) as [open, limit], whether its Python was
-    C(replaced) on the disk since, whether it is C(enabled), C(masked) and C(reload_needed), and C(foreign_drop_ins). Times are
-    seconds of the epoch, null for never.
+    M(flask_haproxy.deploy.flask_history) has them; what somebody has C(altered) in the folders that its instances run from, by
+    folder; which of its files others than root may write, or read where they have secrets (C(exposed)). Of an instance its
+    C(number), C(unit), C(address), C(port), C(state) and C(substate) and C(result) as systemd names them, C(started),
+    C(deployment), C(release) and C(since), the deployment that its process C(runs), C(restarts), C(memory) in bytes, C(files) as
+    [open, limit], whether its Python was C(replaced) on the disk since, whether it is C(enabled), C(masked) and
+    C(reload_needed), and C(foreign_drop_ins). Times are seconds of the epoch, null for never.
   returned: always
   type: dict
 others:
@@ -69,6 +70,8 @@ def main() -> None:
                 "history": app.history(),
                 "released": app.released(),
                 "deployments": app_status.deployments(app),
+                "altered": app_status.altered_releases(app),
+                "exposed": app_status.exposed(app),
             }
         others = app_status.other_units()
     except HostError as error:

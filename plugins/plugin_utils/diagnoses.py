@@ -27,6 +27,7 @@ from ansible_collections.flask_haproxy.deploy.plugins.plugin_utils.site_status i
 from ansible_collections.flask_haproxy.deploy.plugins.plugin_utils.status_text import epoch
 from ansible_collections.flask_haproxy.deploy.plugins.plugin_utils.tables import WIDTH, age, plural
 from ansible_collections.flask_haproxy.deploy.plugins.plugin_utils.unit_diagnoses import (
+    folder_findings,
     instance_findings,
     other_findings,
     replaced_findings,
@@ -48,6 +49,9 @@ def diagnose(
         found += instance_findings(one, now, deploying)
         if one["state"] == "active":
             found += _servers(one, deploying, by_hand)
+    for host, there in app_hosts.items():
+        for app, about in there.get("apps", {}).items():
+            found += folder_findings(host, app, about)
     found += replaced_findings([*site["instances"], *site["others"]])
     if not deploying:
         found += _deployments(site["instances"], {one["app"] for one in site["canaries"]})

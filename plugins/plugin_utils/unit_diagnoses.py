@@ -114,5 +114,20 @@ def replaced_findings(processes: Sequence[Mapping[str, Any]]) -> Iterator[Findin
             units.setdefault(one["host"], []).append(one["unit"])
     for host, names in units.items():
         what = f"Python was upgraded, and these run on with the one of before: {', '.join(names)}"
-        fix = f"systemctl restart {names[0]}, then the others, one after the other; requests wait meanwhile"
+        others = ", then the others, one after the other" if len(names) > 1 else ""
+        fix = f"systemctl restart {names[0]}{others}; requests wait meanwhile"
         yield Finding(WARNING, host, what, fix)
+
+
+def folder_findings(host: str, app: str, about: Mapping[str, Any]) -> Iterator[Finding]:
+    """Yield what somebody has done to the folders of an app."""
+    for home, paths in about["altered"].items():
+        more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+        what = f"{app} runs from what was changed by hand: {paths[0]}{more}"
+        fix = f"what is to stay belongs into the source; rm -r {home}, then {SITE}, which ships it anew"
+        yield Finding(WARNING, host, what, fix)
+    for path in about["exposed"]:
+        what = f"others than root may read or write {path}"
+        yield Finding(
+            WARNING, host, what, f"chown root {path}; chmod {'600' if path.endswith('/env') else 'go-w'} {path}"
+        )
