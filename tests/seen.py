@@ -35,7 +35,8 @@ def instance(name: str, number: int) -> dict[str, Any]:
         "number": number, "unit": f"flask-hello@{number}.service", "address": f"10.0.0.{name[-1]}", "port": 5000 + number,
         "state": "active", "substate": "running", "result": "success", "started": NOW - 7200, "deployment": "0a1b2c3d4e5f",
         "release": "5f4e3d2c1b0a", "since": NOW - 7200, "runs": "0a1b2c3d4e5f", "restarts": 0, "memory": 30 << 20,
-        "files": [10, 1024], "enabled": True, "masked": False, "replaced": False, "reload_needed": False, "foreign_drop_ins": [],
+        "files": [10, 1024], "enabled": True, "masked": False, "replaced": False, "reload_needed": False, "rewritten": False,
+        "foreign_drop_ins": [],
     }  # fmt: skip
 
 

@@ -121,6 +121,7 @@ FAULTS = [
     (lambda s: of_host(s, reboot="linux-image-x"), WARNING, "app1", "a restart of the host is pending, for linux-image-x"),
     (lambda s: of_app(s, altered={"/opt/flask/hello/libs/x": ["a.py", "b.py"]}), WARNING, "app1", "by hand: a.py and 1 more"),
     (lambda s: of_app(s, exposed=["/opt/flask/hello/deployments/x/env"]), WARNING, "app1", "others than root may read or"),
+    (lambda s: of_instance(s, rewritten=True), WARNING, "app1", "the drop-ins of flask-hello@1.service are not what its"),
     (unlisted, WARNING, "app1", "instance 3 of hello is there and in no list"),
     (lambda s: of_server(s, "lb1", "lb2", status="DOWN", check="L4CON", why="refused"), CRITICAL, "lb1, lb2", "DOWN for 2 h: L4"),
     (lambda s: s.balancers["lb2"]["servers"].pop(), CRITICAL, "lb2", "hello/app2-2 is not in the configuration"),
@@ -262,3 +263,9 @@ def test_hosts_are_asked_with_the_same_time_in_all_time_zones(zone, monkeypatch)
     finally:
         monkeypatch.undo()
         time.tzset()
+
+
+def test_failed_socket_is_told_with_what_names_who_has_its_port():
+    site = Site()
+    of_host(site, failed_units=["flask-hello@1.socket", "cron.service"])
+    assert ["ss -ltnp" in one.fix for one in findings(site)] == [True, False]

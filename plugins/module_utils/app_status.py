@@ -61,6 +61,17 @@ def apps() -> list[str]:
     return sorted(found)
 
 
+def rewritten(app: App, number: int, deployment: str | None) -> bool:
+    """Say whether the drop-ins of an instance are not what its deployment has for it, at the address that they give it."""
+    drop_in, socket = app.drop_ins(number)
+    at, who = app.listens_at(number), re.search(r"APP_INSTANCE=(\S+)-\d+ APP_NUMBER=(\d+)", drop_in or "")
+    if not (deployment and at and who and f"# Deployment {deployment}\n" in (drop_in or "")):
+        return False
+    instance = {"number": number, "number_base": int(who[2]) - number, "host": who[1], "address": at[0], "port": at[1]}
+    expected = (app.expected_drop_in(deployment, instance), app.expected_socket(deployment, instance))
+    return (drop_in, socket) != expected
+
+
 def instances(app: App) -> list[dict[str, Any]]:
     """Return what is known of each instance of an application, see C(flask_status)."""
     numbers = app.numbers()
@@ -91,6 +102,7 @@ def instances(app: App) -> list[dict[str, Any]]:
                 "enabled": app.enabled(number) and app.wanted(),
                 "masked": state["LoadState"] == "masked",
                 "reload_needed": state["NeedDaemonReload"] == "yes",
+                "rewritten": rewritten(app, number, live["deployment"]),
                 "foreign_drop_ins": [path for path in theirs if path.startswith(str(SYSTEMD))],
             }
         )

@@ -30,7 +30,8 @@ apps:
     C(number), C(unit), C(address), C(port), C(state) and C(substate) and C(result) as systemd names them, C(started),
     C(deployment), C(release) and C(since), the deployment that its process C(runs), C(restarts), C(memory) in bytes, C(files) as
     [open, limit], whether its Python was C(replaced) on the disk since, whether it is C(enabled), C(masked) and
-    C(reload_needed), and C(foreign_drop_ins). Times are seconds of the epoch, null for never.
+    C(reload_needed), whether its drop-ins were C(rewritten), and C(foreign_drop_ins). Times are
+    seconds of the epoch, null for never.
   returned: always
   type: dict
 others:

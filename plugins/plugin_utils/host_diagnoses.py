@@ -35,7 +35,9 @@ def host_findings(name: str, found: Mapping[str, Any]) -> Iterator[Finding]:
         )  # fmt: skip
     for unit in found["failed_units"]:
         level = CRITICAL if unit.startswith(("flask-", "haproxy")) else WARNING
-        yield Finding(level, name, f"{unit} has failed", f"systemctl status {unit}, then restart it or reset-failed")
+        port = "ss -ltnp says who else has its port; " if unit.startswith("flask-") and unit.endswith(".socket") else ""
+        fix = f"{port}systemctl status {unit}, then restart it or reset-failed"
+        yield Finding(level, name, f"{unit} has failed", fix)
     for unit, count in Counter(unit for _, unit in found["out_of_memory"]).items():
         yield Finding(
             WARNING, name, f"the kernel killed a process of {unit} for want of memory, {count} times in 24 h",

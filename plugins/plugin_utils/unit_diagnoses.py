@@ -67,6 +67,9 @@ def _process(one: Mapping[str, Any], host: str, who: str, unit: str) -> Iterator
             f"the files of {unit} have changed since systemd read them",
             f"systemctl daemon-reload; {SITE}",
         )
+    elif one["rewritten"]:
+        what = f"the drop-ins of {unit} are not what its deployment has: changed by hand, or by another version of this project"
+        yield Finding(WARNING, host, what, f"{SITE} (--check --diff shows what)")
     if one["files"] and one["files"][0] > NEAR * one["files"][1]:
         yield Finding(
             WARNING, host, f"{who} has {one['files'][0]} files open and may have {one['files'][1]}",
