@@ -52,6 +52,7 @@ LOCK = {"who": "anna@laptop", "what": "ansible-playbook site.yml", "pid": 1, "ma
 LOCK |= {"since": "2026-01-01 00:00:00 +0000"}
 DRAINED = {"hello/app1-2": {"who": "anna@laptop", "since": "2026-01-01T00:00:00+0000"}}
 OUT_OF_MEMORY = r"MESSAGE_ID=fe6faa94e7774663a0da52717891d8ef\nMESSAGE=killed\nUNIT=flask-probe@1.service\n"
+ALTERED = "/opt/flask/probe/instances/2/release/app/app.py"
 CONFIG, UNITS = "/etc/haproxy/haproxy.cfg", "/etc/systemd/system"
 # On which host what is done and undone, and what is found; the order is that of the commands.
 FAULTS = [
@@ -79,11 +80,9 @@ FAULTS = [
      "app2: flask-probe@2.service will not be started at boot"),
     ("app2", "systemctl mask --quiet flask-hello@1.service", "systemctl unmask --quiet flask-hello@1.service",
      "app2: flask-hello@1.service is masked"),
-    ("app1", "systemctl disable --quiet flask-hello.target", "systemctl enable --quiet flask-hello.target",
-     "app1: flask-hello@1.service will not be started at boot"),
-    ("app1", "echo '# x' >> $(readlink -f /opt/flask/probe/instances/2/release)/app/app.py",
-     "rm -r $(readlink -f /opt/flask/probe/instances/2/release)", "app1: probe runs from what was changed by hand: /opt/flask/probe"),
-    ("app1", "chmod 644 $(readlink -f /opt/flask/hello/instances/2)/env", "chmod 600 $(readlink -f /opt/flask/hello/instances/2)/env",
+    # The release is another one when all is mended.
+    ("app1", f"echo '# x' >> {ALTERED}", f"sed -i '/^# x$/d' {ALTERED}", "app1: probe runs from what was changed by hand: /opt/"),
+    ("app1", "chmod 644 /opt/flask/hello/instances/2/env", "chmod 600 /opt/flask/hello/instances/2/env",
      "app1: others than root may read or write /opt/flask/hello/deployments/"),
     ("app2", "touch /run/reboot-required", "rm /run/reboot-required", "app2: a restart of the host is pending, for a package"),
     ("app2", f"echo '# x' >> {UNITS}/flask-probe@2.service.d/deployment.conf",
