@@ -129,7 +129,7 @@ def configuration(path: Path = CONFIG) -> dict[str, Any]:
 def refused(path: Path) -> str:
     """Return the first thing that HAProxy's parser has against a file or what it names; empty for nothing."""
     done = subprocess.run(
-        [str(HAPROXY), "-c", "-f", str(path)], capture_output=True, text=True, errors="replace", check=False
+        [str(HAPROXY), "-c", "-f", str(path)], capture_output=True, encoding="utf-8", errors="replace", check=False
     )
     found = re.search(r"\[ALERT\].*? : (?:config : )?(.+)", done.stderr)
     return (found[1] if found else f"haproxy -c ended with {done.returncode}") if done.returncode else ""
