@@ -113,7 +113,7 @@ FAULTS = [
     (lambda s: process(s, "flask-x@mail-1.service", "active", restarts=9), WARNING, "app1", "was restarted 9 times, last 1 min"),
     (lambda s: process(s, "flask-x@mail-1.service", "active", enabled=False), WARNING, "app1", "will not be started at boot"),
     (lambda s: process(s, "flask-x@nightly.timer", "inactive", masked=True), CRITICAL, "app1", "is masked and inactive (dead)"),
-    (lambda s: of_instance(s, masked=True), WARNING, "app1", "flask-hello@1.service is masked"),
+    (lambda s: of_instance(s, masked=True, reload_needed=True), WARNING, "app1", "flask-hello@1.service is masked"),
     (lambda s: of_instance(s, masked=True, state="inactive", substate="dead"), CRITICAL, "app1", "is masked and inactive (dead)"),
     (lambda s: of_instance(s, replaced=True), WARNING, "app1", "run on with the one of before: flask-hello@1.service"),
     (lambda s: of_balancer(s, replaced=True), WARNING, "lb1", "HAProxy was upgraded"),

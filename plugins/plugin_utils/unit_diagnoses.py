@@ -60,7 +60,7 @@ def _process(one: Mapping[str, Any], host: str, who: str, unit: str) -> Iterator
             f"{who} runs deployment {one['runs']} and is pointed at {one['deployment']}: a restart is pending",
             SITE,
         )
-    if one["reload_needed"]:
+    if one["reload_needed"] and not one["masked"]:
         yield Finding(
             WARNING,
             host,
