@@ -18,7 +18,15 @@ DISK = {"path": "/", "free": 50 << 30, "total": 100 << 30, "files_free": 900, "f
 
 def host_facts() -> dict[str, Any]:
     """Return what a host says of itself."""
-    return {"ahead": 0.4, "disks": [dict(DISK)], "failed_units": [], "out_of_memory": [], "dropped": []}
+    return {
+        "ahead": 0.4,
+        "disks": [dict(DISK)],
+        "failed_units": [],
+        "out_of_memory": [],
+        "dropped": [],
+        "forgetful": False,
+        "reboot": "",
+    }
 
 
 def instance(name: str, number: int) -> dict[str, Any]:
@@ -27,7 +35,8 @@ def instance(name: str, number: int) -> dict[str, Any]:
         "number": number, "unit": f"flask-hello@{number}.service", "address": f"10.0.0.{name[-1]}", "port": 5000 + number,
         "state": "active", "substate": "running", "result": "success", "started": NOW - 7200, "deployment": "0a1b2c3d4e5f",
         "release": "5f4e3d2c1b0a", "since": NOW - 7200, "runs": "0a1b2c3d4e5f", "restarts": 0, "memory": 30 << 20,
-        "files": [10, 1024], "enabled": True, "reload_needed": False, "foreign_drop_ins": [],
+        "files": [10, 1024], "enabled": True, "masked": False, "replaced": False, "reload_needed": False, "rewritten": False,
+        "foreign_drop_ins": [],
     }  # fmt: skip
 
 
@@ -53,14 +62,15 @@ def app_host(name: str) -> dict[str, Any]:
     }
     history = [[NOW - 90000, "ffffffffffff"], [NOW - 7200, "0a1b2c3d4e5f"]]
     hello = {"instances": [instance(name, number) for number in (1, 2)], "history": history, "deployments": deployments}
+    hello |= {"altered": {}, "exposed": []}
     return {"apps": {"hello": hello}, "others": [], "host": host_facts()}
 
 
 def server(name: str) -> dict[str, Any]:
     """Return a server that gets requests."""
     return {
-        "backend": "hello", "server": name, "address": "10.0.0.1:5001", "status": "UP", "since": 7200, "check": "L7OK 200",
-        "why": "", "took": 1, "now": 1, "requests": 1000, "errors": 0,
+        "backend": "hello", "server": name, "address": "10.0.0.1:5001", "status": "UP", "weight": 1, "since": 7200,
+        "check": "L7OK 200", "why": "", "took": 1, "now": 1, "requests": 1000, "errors": 0,
     }  # fmt: skip
 
 
@@ -69,8 +79,9 @@ def balancer() -> dict[str, Any]:
     return {
         "problem": "", "enabled": True, "lock": {}, "host": host_facts(), "version": "2.6.12-1+deb12u4", "uptime": 7200,
         "reloads": 3, "old_workers": 0, "failed_reloads": 0, "servers": [server(one["name"]) for one in BACKENDS[0]["servers"]],
-        "configuration": {"ours": True, "altered": False, "loaded": True}, "drained": {}, "certificates": [],
-        "restart_needed": False, "info": {"CurrConns": 3, "Maxconn": 9000, "Maxsock": 18000, "Ulimit-n": 18000, "DroppedLogs": 0},
+        "configuration": {"ours": True, "altered": False, "loaded": True, "refused": ""}, "drained": {}, "certificates": [],
+        "restart_needed": False, "closed_frontends": [], "maintenance": {}, "renewed": True, "replaced": False, "masked": False,
+        "info": {"CurrConns": 3, "Maxconn": 9000, "Maxsock": 18000, "Ulimit-n": 18000, "DroppedLogs": 0},
     }  # fmt: skip
 
 

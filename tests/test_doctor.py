@@ -1,11 +1,15 @@
 """What is found wrong with a site: each fault is one finding, and nothing else is."""
 
 import json
+import time
 from datetime import UTC, datetime
 
 import pytest
+import yaml
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar, trust_as_template
 
-from tests.conftest import load
+from tests.conftest import PROJECT, load
 from tests.seen import BACKENDS, NOW, Site, instance, server
 
 WARNING, CRITICAL = 1, 2
@@ -25,6 +29,10 @@ def of_host(site, **facts):
 
 def of_instance(site, **facts):
     site.first().update(facts)
+
+
+def of_app(site, **facts):
+    site.app_hosts["app1"]["apps"]["hello"] |= facts
 
 
 def of_balancer(site, **facts):
@@ -75,9 +83,10 @@ def certificate(site, **facts):
     )
 
 
-def process(site, unit, state, result="success"):
+def process(site, unit, state, result="success", **more):
     one = {"unit": unit, "state": state, "substate": "dead", "result": result, "last": None, "next": None}
-    site.app_hosts["app1"]["others"].append(one)
+    one |= {"enabled": True, "masked": False, "restarts": 0, "started": NOW - 60}
+    site.app_hosts["app1"]["others"].append(one | more)
 
 
 def unlisted(site):
@@ -99,16 +108,38 @@ FAULTS = [
     (lambda s: s.app_hosts["app1"]["apps"]["hello"]["instances"].pop(), CRITICAL, "app1", "hello/app1-2 is in the inventory"),
     (lambda s: process(s, "flask-x@mail-1.service", "inactive"), CRITICAL, "app1", "flask-x@mail-1.service is inactive (dead)"),
     (lambda s: process(s, "flask-x@nightly.service", "inactive", "exit-code"), WARNING, "app1", "ended with exit-code"),
+    (lambda s: process(s, "flask-x@nightly.timer", "inactive"), CRITICAL, "app1", "flask-x@nightly.timer is inactive (dead)"),
+    (lambda s: process(s, "flask-x@mail-1.service", "activating", restarts=9), CRITICAL, "app1", "is activating (dead)"),
+    (lambda s: process(s, "flask-x@mail-1.service", "active", restarts=9), WARNING, "app1", "was restarted 9 times, last 1 min"),
+    (lambda s: process(s, "flask-x@mail-1.service", "active", enabled=False), WARNING, "app1", "will not be started at boot"),
+    (lambda s: process(s, "flask-x@nightly.timer", "inactive", masked=True), CRITICAL, "app1", "is masked and inactive (dead)"),
+    (lambda s: of_instance(s, masked=True, reload_needed=True), WARNING, "app1", "flask-hello@1.service is masked"),
+    (lambda s: of_instance(s, masked=True, state="inactive", substate="dead"), CRITICAL, "app1", "is masked and inactive (dead)"),
+    (lambda s: of_instance(s, replaced=True), WARNING, "app1", "run on with the one of before: flask-hello@1.service"),
+    (lambda s: of_balancer(s, replaced=True), WARNING, "lb1", "HAProxy was upgraded"),
+    (lambda s: of_host(s, forgetful=True), WARNING, "app1", "the journal is in memory only"),
+    (lambda s: of_host(s, reboot="linux-image-x"), WARNING, "app1", "a restart of the host is pending, for linux-image-x"),
+    (lambda s: of_app(s, altered={"/opt/flask/hello/libs/x": ["a.py", "b.py"]}), WARNING, "app1", "by hand: a.py and 1 more"),
+    (lambda s: of_app(s, exposed=["/opt/flask/hello/deployments/x/env"]), WARNING, "app1", "others than root may read or"),
+    (lambda s: of_instance(s, rewritten=True), WARNING, "app1", "the drop-ins of flask-hello@1.service are not what its"),
     (unlisted, WARNING, "app1", "instance 3 of hello is there and in no list"),
     (lambda s: of_server(s, "lb1", "lb2", status="DOWN", check="L4CON", why="refused"), CRITICAL, "lb1, lb2", "DOWN for 2 h: L4"),
     (lambda s: s.balancers["lb2"]["servers"].pop(), CRITICAL, "lb2", "hello/app2-2 is not in the configuration"),
     (lambda s: of_server(s, status="DRAIN"), WARNING, "lb1", "drained or unchecked at run time"),
     (lambda s: of_server(s, status="no check"), WARNING, "lb1", "drained or unchecked at run time"),
+    (lambda s: of_server(s, status="MAINT"), WARNING, "lb1", "server hello/app1-1 is out, and by no run"),
+    (lambda s: of_server(s, weight=0), WARNING, "lb1", "server hello/app1-1 gets no new request"),
+    (lambda s: of_balancer(s, closed_frontends=["http_front"]), CRITICAL, "lb1", "http_front takes no connection"),
     (lambda s: s.balancers["lb1"]["servers"].append(server("old-1")), WARNING, "lb1", "server hello/old-1 is there and in no"),
     (lambda s: drained(s, 90000), WARNING, "lb1", "hello/app1-1 is out by hand since"),
     (lambda s: lock(s, 7200), WARNING, "lb1", "by anna@laptop (pid 5, ansible-playbook site.yml)"),
     (lambda s: of_balancer(s, problem="haproxy.service does not run"), CRITICAL, "lb1", "does not run"),
     (lambda s: of_balancer(s, enabled=False), WARNING, "lb1", "haproxy.service will not be started at boot"),
+    (lambda s: of_balancer(s, enabled=False, masked=True), WARNING, "lb1", "will not be started at boot: it is masked"),
+    (lambda s: of_balancer(s, problem="haproxy.service does not run", masked=True), CRITICAL, "lb1", "not run, and is masked"),
+    (lambda s: of_balancer(s, maintenance={"hello": NOW - 90000}), WARNING, "lb1", "hello is in maintenance, since before 20"),
+    (lambda s: of_balancer(s, renewed=False), WARNING, "lb1", "certbot.timer does not run"),
+    (lambda s: of_configuration(s, refused="no file"), CRITICAL, "lb1", "would not load /etc/haproxy/haproxy.cfg again: no file"),
     (lambda s: of_balancer(s, failed_reloads=2), CRITICAL, "lb1", "could not load its configuration, 2 times"),
     (lambda s: of_balancer(s, restart_needed=True), WARNING, "lb1", "unit has changed"),
     (lambda s: of_configuration(s, altered=True), WARNING, "lb1", "haproxy.cfg was changed by hand"),
@@ -149,15 +180,23 @@ def test_each_fault_is_found_and_nothing_else(fault, level, host, words):
     [
         lambda s: drained(s, 3600),
         lambda s: lock(s, 60),
-        lambda s: process(s, "flask-x@nightly.service", "inactive"),
+        lambda s: process(s, "flask-x@nightly.service", "inactive", enabled=None),
         lambda s: process(s, "flask-x@mail-1.service", "active"),
         lambda s: certificate(s),
         lambda s: of_instance(s, restarts=9),
+        lambda s: of_balancer(s, maintenance={"hello": NOW - 3600}),
         lambda s: s.app_hosts.update(app2={}),
         # A canary is, that somebody wanted.
         lambda s: (another_version(s), of_balancer(s, canaries={"hello": CANARY})),
         # A deploy is under way.
         lambda s: (lock(s, 60), another_version(s), of_server(s, status="DRAIN")),
+        lambda s: (
+            lock(s, 60),
+            of_instance(s, state="deactivating"),
+            process(s, "flask-x@mail-1.service", "activating"),
+        ),
+        # Of an app with cookies it has its servers in maintenance.
+        lambda s: (lock(s, 60), of_server(s, status="MAINT", weight=0)),
     ],
 )
 def test_what_is_no_fault(state):
@@ -180,6 +219,7 @@ def test_what_follows_from_a_fault_is_not_told():
 def test_app_that_is_in_no_list_is_told_once_with_what_takes_it_away():
     site, remove = Site(), "ansible-playbook flask_haproxy.deploy.remove -e app="
     site.app_hosts["app1"]["apps"]["other"] = {"instances": [instance("app1", 1)], "history": [], "deployments": {}}
+    site.app_hosts["app1"]["apps"]["other"] |= {"altered": {}, "exposed": []}
     for balancer in site.balancers.values():
         balancer["servers"].append(server("app1-1") | {"backend": "other"})
     (one,) = findings(site)
@@ -210,3 +250,22 @@ def test_worst_comes_first_and_is_the_exit_status():
     assert lines[0].startswith("CRITICAL  app1: hello is on deployment 0a1b2c3d4e5f, which was marked bad")
     assert lines[-1] == "1 critical, 1 warning: looked at 4 instances on 2 app hosts, 2 balancers."
     assert max(map(len, lines)) <= 100
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "America/New_York"])
+def test_hosts_are_asked_with_the_same_time_in_all_time_zones(zone, monkeypatch):
+    (block,) = yaml.safe_load((PROJECT / "playbooks" / "tasks" / "look.yml").read_text())
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        asked = Templar(loader=DataLoader()).template(trust_as_template(block["vars"]["asked"]))
+        assert abs(asked - time.time()) < 5
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_failed_socket_is_told_with_what_names_who_has_its_port():
+    site = Site()
+    of_host(site, failed_units=["flask-hello@1.socket", "cron.service"])
+    assert ["ss -ltnp" in one.fix for one in findings(site)] == [True, False]

@@ -169,7 +169,7 @@ def test_what_a_version_is_made_of_and_what_ran_for_it():
         about["source"] = about["made_of"] = {"commit": "0123456789abcdef", "changed": "yes"}
     # It ran on one host, and the others remember it, unless they have come later.
     site.app_hosts["app1"]["apps"]["hello"]["released"] = [[NOW - 7300, "v2"]]
-    found = module.site_releases(site.app_hosts, {})
+    found = module.site_releases(site.app_hosts, {}, site.balancers)
     new, old = found["apps"]["hello"]
     assert (new["released_at"], old["released_at"]) == (NOW - 7300, None)
     # A rollback goes beyond a release command only where that is asked for.
@@ -188,7 +188,7 @@ def test_same_content_of_another_commit_stays_what_it_was_first():
         # A host that has come later had it from the later commit alone.
         if name == "app1":
             about |= {"made_of": {"commit": "2" * 40}, "written": "2025-11-25T23:00:00+0000"}
-    found = module.site_releases(site.app_hosts, {})
+    found = module.site_releases(site.app_hosts, {}, site.balancers)
     assert found["apps"]["hello"][0]["written"] == datetime.fromisoformat("2025-11-25T22:00:00+0000").timestamp()
     lines = module.releases_text(found).splitlines()
     assert lines[2].split()[2] == "11111111"
@@ -199,7 +199,7 @@ def test_releases_of_a_site():
     module, site = load("plugin_utils/site_releases.py"), Site()
     written = datetime.fromisoformat("2025-11-25T22:00:00+0000").replace(tzinfo=UTC).timestamp() - NOW
     journals = {"lb1": {"lines": [line(BEGINS, NOW + written - 30), line(ENDS, NOW + written + 30)]}}
-    found = module.site_releases(site.app_hosts, journals)
+    found = module.site_releases(site.app_hosts, journals, site.balancers)
     new, old = found["apps"]["hello"]
     assert (new["by"], new["on"]) == ("anna@laptop", ["app1-1", "app1-2", "app2-1", "app2-2"])
     assert (new["rollback"], old["rollback"], old["by"]) == (False, True, "")
@@ -207,7 +207,7 @@ def test_releases_of_a_site():
         "yesterday: not healthy" + " at all" * 20
     )
     site.app_hosts["app2"] = {"unreachable": True, "msg": "no route"}
-    text = module.releases_text(module.site_releases(site.app_hosts, journals))
+    text = module.releases_text(module.site_releases(site.app_hosts, journals, site.balancers))
     assert "a rollback goes here" not in text
     assert "\n  ffffffffffff was marked bad, yesterday: not healthy at all" in text
     assert text.splitlines()[-1] == "No answer of app2: no route"
@@ -217,7 +217,14 @@ def test_releases_of_a_site():
 def test_instances_on_several_deployments():
     site = Site()
     site.app_hosts["app1"]["apps"]["hello"]["instances"][0] = instance("app1", 1) | {"deployment": "ffffffffffff"}
-    found = load("plugin_utils/site_releases.py").site_releases(site.app_hosts, {})["apps"]["hello"]
+    found = load("plugin_utils/site_releases.py").site_releases(site.app_hosts, {}, site.balancers)["apps"]["hello"]
     assert [one["on"] for one in found] == [["app1-2", "app2-1", "app2-2"], ["app1-1"]]
     # A rollback brings all back to the one that was live last.
     assert [one["rollback"] for one in found] == [True, False]
+
+
+def test_releases_say_which_balancer_has_not_answered():
+    module, site = load("plugin_utils/site_releases.py"), Site()
+    site.balancers["lb2"] = {"unreachable": True, "msg": "no route"}
+    text = module.releases_text(module.site_releases(site.app_hosts, {}, site.balancers))
+    assert text.splitlines()[-1] == "No answer of lb2: no route"

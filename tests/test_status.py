@@ -1,6 +1,9 @@
 """What is said of a site, from what its hosts have answered."""
 
 import json
+import os
+import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -81,6 +84,12 @@ def test_canary_is_a_line(site):
     for name in ("lb1", "lb2"):
         site.balancers[name]["canaries"] = {"hello": about}
     assert text(site)[-2:] == ["Canaries", "  hello/app1-1 gets 10 % on lb1, lb2: by anna@laptop since some day"]
+
+
+def test_what_is_in_maintenance_is_a_line(site):
+    for name in ("lb1", "lb2"):
+        site.balancers[name]["maintenance"] = {"hello": NOW}
+    assert text(site)[-2:] == ["In maintenance", "  hello on lb1, lb2"]
 
 
 def test_host_that_was_not_asked(site):
@@ -221,8 +230,39 @@ def test_timer_has_the_times_that_systemd_says_in_no_words(monkeypatch):
     said = {"list-units": "flask-jobs@a.timer loaded\nflask-jobs@b.timer loaded\n", "list-timers": json.dumps(shown)}
     state = {"ActiveState": "active", "SubState": "waiting", "Result": "success", "InactiveEnterTimestamp": ""}
     monkeypatch.setattr(found, "run", lambda *command: said[command[1]])
+    state["LoadState"] = "loaded"
+    monkeypatch.setattr(found, "apps", list)
     monkeypatch.setattr(found, "unit_states", lambda units, *_: dict.fromkeys(units, state))
     assert [(one["last"], one["next"]) for one in found.other_units()] == [
         (1795730760.037123, 1795730880.0),
         (None, None),
     ]
+
+
+def test_what_was_changed_in_a_release_is_known(tmp_path, monkeypatch):
+    altered = load("module_utils/app_status.py").altered
+    (tmp_path / "package" / "__pycache__").mkdir(parents=True)
+    compiled = tmp_path / "package" / "__pycache__" / "module.cpython-311.pyc"
+    for path in (tmp_path / "package" / "module.py", tmp_path / "package" / "other.py", compiled):
+        path.touch()
+    assert altered(tmp_path) == []
+    monkeypatch.setattr(load("module_utils/app_status.py"), "MOMENT", 0.0)
+    time.sleep(0.1)
+    (tmp_path / "package" / "module.py").write_text("changed = True")
+    os.utime(tmp_path / "package" / "module.py", (1, 1))
+    assert altered(tmp_path) == [f"{tmp_path}/package/module.py"]
+    (tmp_path / "new").mkdir()
+    assert altered(tmp_path)[0] == str(tmp_path)
+
+
+def test_what_others_than_root_may_read_or_write_is_known(tmp_path):
+    status = load("module_utils/app_status.py")
+    app = SimpleNamespace(home=tmp_path, libs=tmp_path / "l", releases=tmp_path / "r", deployments=tmp_path / "d")
+    app.instances = tmp_path / "i"
+    (tmp_path / "d" / "1").mkdir(parents=True)
+    (tmp_path / "d" / "1" / "env").touch(0o600)
+    assert status.exposed(app, os.getuid()) == []
+    (tmp_path / "d" / "1" / "env").chmod(0o640)
+    (tmp_path / "d").chmod(0o775)
+    assert status.exposed(app, os.getuid()) == [f"{tmp_path}/d", f"{tmp_path}/d/1/env"]
+    assert str(tmp_path) in status.exposed(app, os.getuid() + 1)

@@ -182,6 +182,25 @@ def test_failed_instance(run, utc):  # noqa: ARG001
     ]
 
 
+def test_instance_that_no_balancer_finds_healthy_says_why(run):
+    # Whoever fails does not know yet where the server was.
+    failed = {
+        "msg": "hello/web-2: not healthy: L4CON",
+        "backend": "hello",
+        "server": "web-2",
+        "state": "ready",
+        "seconds": {},
+    }
+    run.task("Admit", failed, loop=True, failed=True)
+    run.task("Put", instance(), host="other")
+    run.task("Admit", failed | {"server": "other-2"}, loop=True, failed=True, host="other")
+    assert run.output[1:] == [
+        "  FAILED web: Admit", "    hello/web-2: not healthy: L4CON",
+        "  hello other-2: restarted 0.8 s, healthy 0.2 s, failed",
+        "  FAILED other: Admit", "    hello/web-2: not healthy: L4CON",
+    ]  # fmt: skip
+
+
 def test_reason_that_is_quoted_later_was_said(run):
     reason = "hello@1: not healthy after 5 s. Fix: another path"
     stopped = f"The rollout of hello stopped: {reason}. The others were not touched."

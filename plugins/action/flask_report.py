@@ -63,7 +63,7 @@ def doctor(arguments: Arguments) -> tuple[Any, str, int]:
 
 def releases(arguments: Arguments) -> tuple[Any, str, int]:
     """Return what was deployed, and where a rollback would go."""
-    site = site_releases(arguments["app_hosts"], arguments["journals"])
+    site = site_releases(arguments["app_hosts"], arguments["journals"], arguments["balancers"])
     return site, releases_text(site), 0
 
 

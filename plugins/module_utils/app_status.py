@@ -12,15 +12,18 @@ from typing import Any
 from ansible_collections.flask_haproxy.deploy.plugins.module_utils.app_folders import ROOT
 from ansible_collections.flask_haproxy.deploy.plugins.module_utils.app_units import App
 from ansible_collections.flask_haproxy.deploy.plugins.module_utils.files import read_file
+from ansible_collections.flask_haproxy.deploy.plugins.module_utils.processes import there, timer_path
 from ansible_collections.flask_haproxy.deploy.plugins.module_utils.systemd import (
     SYSTEMD,
     process_environment,
+    replaced,
     run,
     unit_states,
 )
 
-PROPERTIES = ("Result", "MemoryCurrent", "NeedDaemonReload", "DropInPaths", "ActiveEnterTimestamp")
-OF_OTHERS = ("Result", "InactiveEnterTimestamp")
+PROPERTIES = ("LoadState", "Result", "MemoryCurrent", "NeedDaemonReload", "DropInPaths", "ActiveEnterTimestamp")
+OF_OTHERS = ("LoadState", "Result", "ActiveEnterTimestamp", "InactiveEnterTimestamp")
+MOMENT = 5.0  # seconds between the compiling of a release and its last link, at most
 # The unit of an instance that serves: its number tells it from those of processes and timers.
 INSTANCE = re.compile(r"flask-(.+)@(\d+)\.service")
 
@@ -58,6 +61,17 @@ def apps() -> list[str]:
     return sorted(found)
 
 
+def rewritten(app: App, number: int, deployment: str | None) -> bool:
+    """Say whether the drop-ins of an instance are not what its deployment has for it, at the address that they give it."""
+    drop_in, socket = app.drop_ins(number)
+    at, who = app.listens_at(number), re.search(r"APP_INSTANCE=(\S+)-\d+ APP_NUMBER=(\d+)", drop_in or "")
+    if not (deployment and at and who and f"# Deployment {deployment}\n" in (drop_in or "")):
+        return False
+    instance = {"number": number, "number_base": int(who[2]) - number, "host": who[1], "address": at[0], "port": at[1]}
+    expected = (app.expected_drop_in(deployment, instance), app.expected_socket(deployment, instance))
+    return (drop_in, socket) != expected
+
+
 def instances(app: App) -> list[dict[str, Any]]:
     """Return what is known of each instance of an application, see C(flask_status)."""
     numbers = app.numbers()
@@ -84,11 +98,54 @@ def instances(app: App) -> list[dict[str, Any]]:
                 "memory": memory(state),
                 "files": open_files(state["MainPID"]),
                 "runs": process_environment(state["MainPID"]).get("APP_DEPLOYMENT"),
-                "enabled": app.enabled(number),
+                "replaced": replaced(state["MainPID"]),
+                "enabled": app.enabled(number) and app.wanted(),
+                "masked": state["LoadState"] == "masked",
                 "reload_needed": state["NeedDaemonReload"] == "yes",
+                "rewritten": rewritten(app, number, live["deployment"]),
                 "foreign_drop_ins": [path for path in theirs if path.startswith(str(SYSTEMD))],
             }
         )
+    return found
+
+
+def altered(home: Path) -> list[str]:
+    """Return what somebody has changed in a folder of a release or of dependencies since it was unpacked.
+
+    What is unpacked is compiled then, and nothing is written there afterwards: what the kernel has noted a change of since
+    was changed by hand. Where a file went or came, it is its folder that was changed.
+    """
+    compiled, others = 0.0, []
+    for folder, _, names in os.walk(home):
+        if folder.endswith("/__pycache__"):
+            compiled = max([compiled, *(Path(folder, name).lstat().st_ctime for name in names)])
+        else:
+            others.append((Path(folder).stat().st_mtime, folder))
+            others += [(Path(folder, name).lstat().st_ctime, f"{folder}/{name}") for name in names]
+    return [path for when, path in others if compiled and when > compiled + MOMENT]
+
+
+def altered_releases(app: App) -> dict[str, list[str]]:
+    """Return {folder: what was changed in it} of what the instances of an application run, without what is as it was."""
+    homes = set()
+    for number in app.numbers():
+        release = (app.instances / str(number) / "release").resolve()
+        homes |= {release, (release / "lib").resolve()}
+    with contextlib.suppress(OSError):  # a deploy may take an old one away meanwhile
+        return {str(home): found for home in sorted(homes) if home.is_dir() and (found := altered(home))}
+    return {}
+
+
+def exposed(app: App, owner: int = 0) -> list[str]:
+    """Return what of an application does not belong to root alone: its folders, and the environments, which have secrets."""
+    folders = [app.home, app.libs, app.releases, app.deployments, app.instances]
+    environments = app.deployments.glob("*/env")
+    found = []
+    for path, forbidden in [*((folder, 0o022) for folder in folders), *((path, 0o077) for path in environments)]:
+        with contextlib.suppress(OSError):
+            state = path.stat()
+            if state.st_uid != owner or state.st_mode & forbidden:
+                found.append(str(path))
     return found
 
 
@@ -105,12 +162,25 @@ def deployments(app: App) -> dict[str, dict[str, Any]]:
     return found
 
 
+def beside(app: App) -> dict[str, bool]:
+    """Return the units of the processes and timers of an application that is here, and whether each is started at boot.
+
+    The service of a timer is none of them: the timer starts it. One that was stopped may be unknown to systemd.
+    """
+    units = [timer_path(app, name).name if timer_path(app, name).is_file() else app.unit(name) for name in there(app)]
+    return {unit: app.wants(unit) and app.wanted() for unit in units}
+
+
 def other_units() -> list[dict[str, Any]]:
-    """Return what else of applications systemd has: services and timers that are no instances."""
+    """Return what else of applications there is: services and timers that are no instances.
+
+    C(enabled) is None of what is not to be started at boot, such as the service of a timer.
+    """
+    enabled = {unit: at_boot for name in apps() for unit, at_boot in beside(App(name)).items()}
     shown = run(
         "systemctl", "list-units", "--all", "--plain", "--no-legend", "--full", "flask-*.service", "flask-*.timer"
     )
-    names = [line.split()[0] for line in shown.splitlines() if line.strip()]
+    names = sorted({line.split()[0] for line in shown.splitlines() if line.strip()} | set(enabled))
     states = unit_states([name for name in names if not INSTANCE.fullmatch(name)], *OF_OTHERS)
     ran = timer_times() if any(name.endswith(".timer") for name in names) else {}
     return [
@@ -119,6 +189,11 @@ def other_units() -> list[dict[str, Any]]:
             "state": state["ActiveState"],
             "substate": state["SubState"],
             "result": state.get("Result"),
+            "enabled": enabled.get(unit),
+            "masked": state["LoadState"] == "masked",
+            "replaced": replaced(state.get("MainPID", "")),
+            "restarts": int(state.get("NRestarts") or 0),
+            "started": seconds(state.get("ActiveEnterTimestamp", "")),
             "last": ran.get(unit, {}).get("last") or seconds(state.get("InactiveEnterTimestamp", "")),
             "next": ran.get(unit, {}).get("next"),
         }

@@ -40,15 +40,22 @@ class App(Folders):
         """Return the file that gives the socket of an instance its address."""
         return SYSTEMD / f"{self.socket(instance)}.d" / "listen.conf"
 
+    def wants(self, unit: str) -> bool:
+        """Say whether the target of the application wants a unit, as `systemctl enable` makes it."""
+        return (SYSTEMD / f"flask-{self.name}.target.wants" / unit).is_symlink()
+
     def enabled(self, instance: int) -> bool:
-        """Say whether the target of the application wants the instance, as `systemctl enable` makes it."""
-        return (SYSTEMD / f"flask-{self.name}.target.wants" / self.unit(instance)).is_symlink()
+        """Say whether the target of the application wants the instance."""
+        return self.wants(self.unit(instance))
+
+    def wanted(self) -> bool:
+        """Say whether the target of the application is enabled, with which what it wants is started at boot."""
+        return (SYSTEMD / "multi-user.target.wants" / f"flask-{self.name}.target").is_symlink()
 
     def at_boot(self) -> bool:
         """Say whether the target of the application is enabled and started."""
         target = f"flask-{self.name}.target"
-        wanted = (SYSTEMD / "multi-user.target.wants" / target).is_symlink()
-        return wanted and run("systemctl", "is-active", target, check=False).strip() == "active"
+        return self.wanted() and run("systemctl", "is-active", target, check=False).strip() == "active"
 
     def numbers(self) -> list[int]:
         """Return the numbers of the instances that this host has, from their links and their drop-ins."""

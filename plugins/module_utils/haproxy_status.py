@@ -6,20 +6,31 @@ import contextlib
 import hashlib
 import re
 import ssl
+import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.flask_haproxy.deploy.plugins.module_utils.files import read_file
+from ansible_collections.flask_haproxy.deploy.plugins.module_utils.files import read_file, read_json
 from ansible_collections.flask_haproxy.deploy.plugins.module_utils.haproxy_answers import rows
 from ansible_collections.flask_haproxy.deploy.plugins.module_utils.haproxy_canary import canaries
-from ansible_collections.flask_haproxy.deploy.plugins.module_utils.haproxy_files import CONFIG, OURS, altered, drained
+from ansible_collections.flask_haproxy.deploy.plugins.module_utils.haproxy_files import (
+    ACME,
+    CONFIG,
+    MAINTENANCE,
+    OURS,
+    altered,
+    drained,
+)
+from ansible_collections.flask_haproxy.deploy.plugins.module_utils.haproxy_maintenance import in_maintenance
 from ansible_collections.flask_haproxy.deploy.plugins.module_utils.haproxy_master import MASTER_SOCKET, ask, processes
+from ansible_collections.flask_haproxy.deploy.plugins.module_utils.haproxy_parser import HAPROXY
 from ansible_collections.flask_haproxy.deploy.plugins.module_utils.haproxy_service import loaded, restart_needed
+from ansible_collections.flask_haproxy.deploy.plugins.module_utils.systemd import replaced, run
 
 # Of `show info` (management guide, section 9.3), what a person asks for.
 OF_INFO = ("Version", "Uptime_sec", "CurrConns", "Maxconn", "Maxsock", "Ulimit-n", "DroppedLogs", "CumReq")
-SERVER = "2"  # of `show stat`, the type of a line
+FRONTEND, SERVER = "0", "2"  # of `show stat`, the types of lines
 
 
 def parse_info(shown: str) -> dict[str, Any]:
@@ -34,15 +45,16 @@ def parse_info(shown: str) -> dict[str, Any]:
 def parse_stat(shown: str) -> list[dict[str, Any]]:
     """Read the servers of `show stat`. ValueError for anything else.
 
-    {backend, server, address, status, since, check, why, took, now, requests, errors} of each, see C(haproxy_status): counts are
-    since the worker was started, `since` is in seconds, `took` in milliseconds or None. `errors` are answers of 500 and above,
-    connections that failed and answers that were broken off.
+    {backend, server, address, status, weight, since, check, why, took, now, requests, errors} of each, see C(haproxy_status):
+    counts are since the worker was started, `since` is in seconds, `took` in milliseconds or None. `errors` are answers of 500
+    and above, connections that failed and answers that were broken off.
     """
     found = []
     for row in rows(shown).values():
         if row["type"] == SERVER:
             number = {
-                key: int(row[key] or 0) for key in ("scur", "qcur", "stot", "econ", "eresp", "hrsp_5xx", "lastchg")
+                key: int(row[key] or 0)
+                for key in ("scur", "qcur", "stot", "econ", "eresp", "hrsp_5xx", "lastchg", "weight")
             }
             check = f"{row['check_status'].removeprefix('* ')} {row['check_code']}".strip()
             found.append(
@@ -51,6 +63,7 @@ def parse_stat(shown: str) -> list[dict[str, Any]]:
                     "server": row["svname"],
                     "address": row["addr"],
                     "status": row["status"],
+                    "weight": number["weight"],
                     "since": number["lastchg"],
                     "check": check,
                     "why": row["last_chk"],
@@ -61,6 +74,11 @@ def parse_stat(shown: str) -> list[dict[str, Any]]:
                 }
             )
     return found
+
+
+def closed_frontends(shown: str) -> list[str]:
+    """Return the frontends of `show stat` that take no connection, as somebody has told a worker by its socket."""
+    return [row["pxname"] for row in rows(shown).values() if (row["type"], row["status"]) == (FRONTEND, "PAUSED")]
 
 
 def parse_certificate(shown: str) -> dict[str, Any]:
@@ -102,10 +120,31 @@ def reloads(shown: str) -> int:
     return int(master[2])
 
 
-def configuration(path: Path = CONFIG) -> dict[str, bool]:
-    """Say of the configuration on disk whether it is ours, was changed by hand and is the one that runs."""
+def configuration(path: Path = CONFIG) -> dict[str, Any]:
+    """Say of the configuration on disk whether it is ours, was changed by hand, is the one that runs, and could be loaded."""
     text = read_file(path) if path.is_file() else ""
-    return {"ours": OURS in text, "altered": altered(text), "loaded": loaded(path)}
+    return {"ours": OURS in text, "altered": altered(text), "loaded": loaded(path), "refused": refused(path)}
+
+
+def refused(path: Path) -> str:
+    """Return the first thing that HAProxy's parser has against a file or what it names; empty for nothing."""
+    done = subprocess.run(
+        [str(HAPROXY), "-c", "-f", str(path)], capture_output=True, encoding="utf-8", errors="replace", check=False
+    )
+    found = re.search(r"\[ALERT\].*? : (?:config : )?(.+)", done.stderr)
+    return (found[1] if found else f"haproxy -c ended with {done.returncode}") if done.returncode else ""
+
+
+def maintenance() -> dict[str, float]:
+    """Return the backends that are in maintenance, and since when none has begun or ended (seconds of the epoch)."""
+    with contextlib.suppress(OSError):
+        return dict.fromkeys(in_maintenance(read_file(MAINTENANCE)), MAINTENANCE.stat().st_mtime)
+    return {}
+
+
+def renewed() -> bool:
+    """Say whether certbot's timer renews what certificates there are of it."""
+    return not read_json(ACME) or run("systemctl", "is-active", "certbot.timer", check=False).strip() == "active"
 
 
 def status() -> dict[str, Any]:
@@ -115,6 +154,7 @@ def status() -> dict[str, Any]:
         raise ValueError("HAProxy's master has no worker")
     worker = max(now.workers)
     info = parse_info(ask(f"@!{worker} show info"))
+    shown = ask(f"@!{worker} show stat -1 5 -1")  # frontends and servers
     return {
         "version": info.pop("Version"),
         "uptime": info.pop("Uptime_sec"),
@@ -122,11 +162,15 @@ def status() -> dict[str, Any]:
         "reloads": reloads(ask("show proc", MASTER_SOCKET)),
         "old_workers": len(now.old_workers),
         "failed_reloads": now.failed,
-        "servers": parse_stat(ask(f"@!{worker} show stat -1 4 -1")),
+        "servers": parse_stat(shown),
+        "closed_frontends": closed_frontends(shown),
         "certificates": certificates(worker),
         "configuration": configuration(),
         "restart_needed": restart_needed(),
+        "replaced": replaced(worker),
         "drained": drained(),
+        "maintenance": maintenance(),
+        "renewed": renewed(),
         "canaries": {
             backend: {key: one[key] for key in ("server", "share", "who", "since")}
             for backend, one in canaries().items()

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.flask_haproxy.deploy.plugins.module_utils.files import read_file
 from ansible_collections.flask_haproxy.deploy.plugins.module_utils.systemd import run
 
 # Of systemd's message catalogue (sd-messages.h): SD_MESSAGE_UNIT_OUT_OF_MEMORY and SD_MESSAGE_JOURNAL_DROPPED.
 OUT_OF_MEMORY = "fe6faa94e7774663a0da52717891d8ef"
 DROPPED = "a596d6fe7bfa4994828e72309e95d61e"
 OURS = ("flask-", "haproxy.service")
+REBOOT = Path("/run/reboot-required")
 
 
 def disks(*paths: str) -> list[dict[str, Any]]:
@@ -50,8 +53,31 @@ def told(message: str, since: float) -> list[tuple[float, str]]:
     return found
 
 
+def reboot() -> str:
+    """Return for which packages the host is to be started anew (debian-policy, update-notifier); empty for none."""
+    if not REBOOT.exists():
+        return ""
+    packages = Path(f"{REBOOT}.pkgs")
+    return ", ".join(sorted(set(read_file(packages).split()))) if packages.is_file() else "a package"
+
+
+def forgetful() -> bool:
+    """Say whether the journal is in memory only, so that a restart of the host loses it (systemd-journald(8)).
+
+    By the files that journald has open: one in memory may be left from before.
+    """
+    pid, links = run("systemctl", "show", "--property=MainPID", "--value", "systemd-journald.service").strip(), []
+    for fd in Path("/proc", pid, "fd").glob("*"):
+        with contextlib.suppress(OSError):
+            links.append(str(fd.readlink()))
+    kept = any(link.startswith("/var/log/journal/") for link in links)
+    return not kept and any(link.startswith("/run/log/journal/") for link in links)
+
+
 def host_state(asked: float, hours: float = 24) -> dict[str, Any]:
-    """Return what the host has: {ahead, disks, failed_units, out_of_memory, dropped}, of the journal the last `hours`.
+    """Return what the host has: {ahead, disks, failed_units, out_of_memory, dropped, forgetful, reboot}.
+
+    Of the journal the last `hours`.
 
     `ahead` is how many seconds the clock is ahead of that of whoever asked, with the time that the question took.
     """
@@ -62,4 +88,6 @@ def host_state(asked: float, hours: float = 24) -> dict[str, Any]:
         "failed_units": failed_units(),
         "out_of_memory": told(OUT_OF_MEMORY, now - hours * 3600),
         "dropped": told(DROPPED, now - hours * 3600),
+        "forgetful": forgetful(),
+        "reboot": reboot(),
     }

@@ -101,7 +101,7 @@ def _reason(app: App, deployment: str, process: str, units: Units) -> str:
     if app.drop_ins(process)[0] != units.service or (read_file(timer) if timer.is_file() else "") != units.timer:
         return "has other units"
     unit = timer.name if units.timer else app.unit(process)
-    if not (SYSTEMD / f"flask-{app.name}.target.wants" / unit).is_symlink():
+    if not app.wants(unit):
         return "is not enabled"
     if units.timer:
         active = run("systemctl", "is-active", unit, check=False).strip()

@@ -51,6 +51,13 @@ def process_environment(pid: str) -> dict[str, str]:
     return {}
 
 
+def replaced(pid: str | int) -> bool:
+    """Say whether the program of a process is no longer the one on the disk, as after an upgrade of its package (proc(5))."""
+    with contextlib.suppress(OSError):
+        return str(Path(f"/proc/{pid}/exe").readlink()).endswith(" (deleted)")
+    return False
+
+
 def journal(unit: str, since: float, pattern: str = "", lines: int = 60) -> str:
     """Return the last lines that a unit wrote to the journal since a time (seconds of the epoch).
 

@@ -19,20 +19,25 @@ options:
 EXAMPLES = r"""
 - name: See what runs
   flask_haproxy.deploy.flask_status:
-    asked: "{{ now(utc=true).timestamp() }}"
+    asked: "{{ lookup('ansible.builtin.pipe', 'date +%s') }}"
 """
 RETURN = r"""
 apps:
   description: >-
     Of each application that the host has C(instances), C(history), C(released) and C(deployments), the last three as
-    M(flask_haproxy.deploy.flask_history) has them. Of an instance its C(number), C(unit), C(address), C(port), C(state) and
-    C(substate) and C(result) as systemd names them, C(started), C(deployment), C(release) and C(since), the deployment that
-    its process C(runs), C(restarts), C(memory) in bytes, C(files) as [open, limit], whether it is C(enabled) and
-    C(reload_needed), and C(foreign_drop_ins). Times are seconds of the epoch, null for never.
+    M(flask_haproxy.deploy.flask_history) has them; what somebody has C(altered) in the folders that its instances run from, by
+    folder; which of its files others than root may write, or read where they have secrets (C(exposed)). Of an instance its
+    C(number), C(unit), C(address), C(port), C(state) and C(substate) and C(result) as systemd names them, C(started),
+    C(deployment), C(release) and C(since), the deployment that its process C(runs), C(restarts), C(memory) in bytes, C(files) as
+    [open, limit], whether its Python was C(replaced) on the disk since, whether it is C(enabled), C(masked) and
+    C(reload_needed), whether its drop-ins were C(rewritten), and C(foreign_drop_ins). Times are
+    seconds of the epoch, null for never.
   returned: always
   type: dict
 others:
-  description: Other services and timers of applications, with C(unit), C(state), C(substate), C(result), C(last), C(next).
+  description: >-
+    Other services and timers of applications, with C(unit), C(state), C(substate), C(result), C(last), C(next), C(enabled) (null
+    for what a timer starts), C(masked), C(replaced), C(restarts), C(started).
   returned: always
   type: list
   elements: dict
@@ -40,7 +45,8 @@ host:
   description: >-
     What of the host may come to hurt: C(ahead), the seconds by which its clock is ahead; C(disks); C(failed_units);
     C(out_of_memory) and C(dropped), [time, unit] of units of ours that the kernel killed processes of and whose lines the
-    journal dropped in the last 24 hours.
+    journal dropped in the last 24 hours; whether the journal is C(forgetful), in memory only; for which packages a C(reboot)
+    is pending.
   returned: always
   type: dict
 """
@@ -65,6 +71,8 @@ def main() -> None:
                 "history": app.history(),
                 "released": app.released(),
                 "deployments": app_status.deployments(app),
+                "altered": app_status.altered_releases(app),
+                "exposed": app_status.exposed(app),
             }
         others = app_status.other_units()
     except HostError as error:

@@ -37,22 +37,40 @@ enabled:
   description: Whether HAProxy is started at boot.
   returned: always
   type: bool
+masked:
+  description: Whether nobody can start it.
+  returned: always
+  type: bool
 servers:
   description: >-
-    Of each server C(backend), C(server), C(address), C(status) and for how many seconds (C(since)), what its C(check) found,
-    C(why) and after how many milliseconds (C(took)), the requests in it or waiting for it (C(now)), and C(requests) and
-    C(errors) since the last reload.
+    Of each server C(backend), C(server), C(address), C(status), C(weight) and for how many seconds (C(since)), what its
+    C(check) found, C(why) and after how many milliseconds (C(took)), the requests in it or waiting for it (C(now)), and
+    C(requests) and C(errors) since the last reload.
   returned: when HAProxy answers
   type: list
   elements: dict
+closed_frontends:
+  description: Frontends that take no connection, because somebody has told HAProxy so at its socket.
+  returned: when HAProxy answers
+  type: list
+  elements: str
 configuration:
-  description: Whether the file is C(ours), was C(altered) by hand since it was written, and is the one that is C(loaded).
+  description: Whether the file is C(ours), was C(altered) by hand since it was written, and is the one that is C(loaded); what
+    HAProxy's parser has against it or what it names (C(refused)).
   returned: when HAProxy answers
   type: dict
 drained:
   description: Servers that are out by hand, with C(who) and C(since).
   returned: when HAProxy answers
   type: dict
+maintenance:
+  description: Backends that are in maintenance, with the time since when none has begun or ended.
+  returned: when HAProxy answers
+  type: dict
+renewed:
+  description: Whether certbot.timer runs, where there are certificates of an issuer.
+  returned: when HAProxy answers
+  type: bool
 canaries:
   description: "Servers that get a share of the requests of their backend, C({backend: {server, share, who, since}})."
   returned: when HAProxy answers
@@ -84,6 +102,10 @@ failed_reloads:
   type: int
 restart_needed:
   description: Whether the unit was changed since HAProxy was started.
+  returned: when HAProxy answers
+  type: bool
+replaced:
+  description: Whether the program on the disk is another one than the one that runs, as after an upgrade.
   returned: when HAProxy answers
   type: bool
 info:
@@ -118,9 +140,10 @@ def look() -> dict[str, Any]:
 def main() -> None:
     """Look."""
     module = AnsibleModule(argument_spec={"asked": {"type": "float", "default": 0}}, supports_check_mode=True)
-    enabled = run("systemctl", "is-enabled", SERVICE, check=False).strip() == "enabled"
+    enabled = run("systemctl", "is-enabled", SERVICE, check=False).strip()
+    at_boot = {"enabled": enabled == "enabled", "masked": enabled.startswith("masked")}
     lock = {key: value for key, value in held().items() if key != "token"} if LOCK.exists() else {}
-    module.exit_json(changed=False, enabled=enabled, lock=lock, host=host_state(module.params["asked"]), **look())
+    module.exit_json(changed=False, **at_boot, lock=lock, host=host_state(module.params["asked"]), **look())
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -27,11 +26,14 @@ from ansible_collections.flask_haproxy.deploy.plugins.plugin_utils.site_status i
 )
 from ansible_collections.flask_haproxy.deploy.plugins.plugin_utils.status_text import epoch
 from ansible_collections.flask_haproxy.deploy.plugins.plugin_utils.tables import WIDTH, age, plural
+from ansible_collections.flask_haproxy.deploy.plugins.plugin_utils.unit_diagnoses import (
+    folder_findings,
+    instance_findings,
+    other_findings,
+    replaced_findings,
+)
 
-# A process that always runs has a number; the service of a timer has none, and runs at times.
-PROCESS = re.compile(r"@[a-z]\w*-\d+\.service$")
-# How long is too long, in seconds, how much is too much, and how often too often.
-HOUR, DRAINED, NEAR, RESTARTS = 3600.0, 86400.0, 0.8, 3
+DRAINED = 86400.0  # seconds, which are too long
 
 
 def diagnose(
@@ -42,15 +44,22 @@ def diagnose(
     # What is half done while somebody deploys is not wrong.
     deploying = any(one.get("lock") and not locked_long(one["lock"], now) for one in balancers.values())
     found = [*_silent(site), *_hosts(app_hosts, balancers)]
+    by_hand = {(balancer, one["server"]) for one in site["drained"] for balancer in one["on"]}
     for one in site["instances"]:
-        found += _instance(one, now, deploying)
+        found += instance_findings(one, now, deploying)
+        if one["state"] == "active":
+            found += _servers(one, deploying, by_hand)
+    for host, there in app_hosts.items():
+        for app, about in there.get("apps", {}).items():
+            found += folder_findings(host, app, about)
+    found += replaced_findings([*site["instances"], *site["others"]])
     if not deploying:
         found += _deployments(site["instances"], {one["app"] for one in site["canaries"]})
     for name, balancer in balancers.items():
         if not silence(balancer):
             found += balancer_findings(name, balancer, now)
     found += _drained(site["drained"], now)
-    found += _others(site["others"])
+    found += other_findings(site["others"], now, deploying)
     found += _unlisted(site["unlisted"])
     return sorted(dict.fromkeys(found), key=lambda one: (-one.level, one.host))
 
@@ -71,17 +80,6 @@ def _unlisted(there: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
         yield Finding(WARNING, one["host"], f"{one['what']} is there and in no list of the inventory", fix)
 
 
-def _others(units: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
-    """Yield what is wrong with processes and timers; those that have failed are told as units."""
-    for one in units:
-        fix = f"journalctl -u {one['unit']}"
-        if one["state"] == "inactive" and PROCESS.search(one["unit"]):
-            what = f"{one['unit']} is inactive ({one['substate']})"
-            yield Finding(CRITICAL, one["host"], what, f"systemctl start {one['unit']}; {fix}")
-        elif one["state"] != "failed" and one["result"] not in ("success", "", None):
-            yield Finding(WARNING, one["host"], f"{one['unit']} ended with {one['result']}", fix)
-
-
 def _silent(site: Mapping[str, Any]) -> Iterator[Finding]:
     for one in site["silent"]:
         if one["why"] == NOT_ASKED:
@@ -96,74 +94,17 @@ def _hosts(app_hosts: Answers, balancers: Answers) -> Iterator[Finding]:
             yield from host_findings(name, found["host"])
 
 
-def _instance(one: Mapping[str, Any], now: float, deploying: bool) -> Iterator[Finding]:
-    """Yield what is wrong with an instance, on its host and on the balancers."""
-    host, who = one["host"], f"{one['app']}/{one['host']}-{one['number']}"
-    if one["state"] == "no answer":
-        return
-    if one["state"] == "missing":
-        yield Finding(CRITICAL, host, f"{who} is in the inventory and not on the host", SITE)
-        return
-    unit, journal = one["unit"], f"journalctl -u {one['unit']}"
-    if one["state"] != "active" and one["state"] != "failed":
-        yield Finding(
-            CRITICAL, host, f"{unit} is {one['state']} ({one['substate']})", f"systemctl start {unit}; {journal}"
-        )
-    elif one["state"] == "active":
-        yield from _process(one, host, who, unit)
-        yield from _servers(one, who, deploying)
-    if one["bad"]:
-        yield Finding(
-            CRITICAL, host, f"{one['app']} is on deployment {one['deployment']}, which was marked bad ({one['bad']})",
-            "ansible-playbook flask_haproxy.deploy.rollback",
-        )  # fmt: skip
-    if one["listens"] != [one["address"], one["port"]] and one["listens"][0]:
-        at = f"{one['address']}:{one['port']}"
-        yield Finding(
-            WARNING, host, f"{who} listens at {one['listens'][0]}:{one['listens'][1]}, and the inventory has {at}", SITE
-        )
-    if not one["enabled"]:
-        yield Finding(WARNING, host, f"{unit} will not be started at boot", SITE)
-    for path in one["foreign_drop_ins"]:
-        fix = "sandbox:, memory_max: or environment: of the app instead, then remove it; or leave it, knowing of it"
-        yield Finding(WARNING, host, f"{unit} was changed by hand: {path}", fix)
-    if one["restarts"] >= RESTARTS and now - (one["started"] or 0) < HOUR:
-        yield Finding(
-            WARNING,
-            host,
-            f"{unit} was restarted {one['restarts']} times, last {age(now - one['started'])} ago",
-            journal,
-        )
+def _servers(one: Mapping[str, Any], deploying: bool, by_hand: Collection[tuple[str, str]]) -> Iterator[Finding]:
+    """Yield what the balancers have against an instance that runs; several that have the same are one finding.
 
-
-def _process(one: Mapping[str, Any], host: str, who: str, unit: str) -> Iterator[Finding]:
-    """Yield what is wrong with the process of an instance that runs."""
-    if one["runs"] != one["deployment"]:
-        yield Finding(
-            WARNING,
-            host,
-            f"{who} runs deployment {one['runs']} and is pointed at {one['deployment']}: a restart is pending",
-            SITE,
-        )
-    if one["reload_needed"]:
-        yield Finding(
-            WARNING,
-            host,
-            f"the files of {unit} have changed since systemd read them",
-            f"systemctl daemon-reload; {SITE}",
-        )
-    if one["files"] and one["files"][0] > NEAR * one["files"][1]:
-        yield Finding(
-            WARNING, host, f"{who} has {one['files'][0]} files open and may have {one['files'][1]}",
-            f"look for a leak: ls -l /proc/$(systemctl show -P MainPID {unit})/fd; or sandbox: {{LimitNOFILE: …}}",
-        )  # fmt: skip
-
-
-def _servers(one: Mapping[str, Any], who: str, deploying: bool) -> Iterator[Finding]:
-    """Yield what the balancers have against an instance that runs; several that have the same are one finding."""
+    Who took out what is in `by_hand`, (balancer, server), is known, and told elsewhere.
+    """
+    who = f"{one['app']}/{one['host']}-{one['number']}"
     words: dict[str, list[str]] = {}
     for name, on in one["on"].items():
-        words.setdefault("DRAIN" if on["status"] == "no check" else on["status"].split()[0], []).append(name)
+        word = _word(on)
+        if word != "MAINT" or (name, who) not in by_hand:
+            words.setdefault(word, []).append(name)
     if "DOWN" in words:
         on = one["on"][words["DOWN"][0]]
         why = " ".join([on["check"], on["why"]]).strip()
@@ -174,6 +115,20 @@ def _servers(one: Mapping[str, Any], who: str, deploying: bool) -> Iterator[Find
     if "DRAIN" in words and not deploying:
         what = f"server {who} is drained or unchecked at run time, as an interrupted deploy leaves it"
         yield Finding(WARNING, ", ".join(words["DRAIN"]), what, f"{SITE}, which puts it back")
+    if "MAINT" in words and not deploying:
+        what = f"server {who} is out, and by no run: somebody has told HAProxy so"
+        fix = f"ansible-playbook flask_haproxy.deploy.drain -e server={who} -e lift=true"
+        yield Finding(WARNING, ", ".join(words["MAINT"]), what, fix)
+    if "no weight" in words:
+        what = f"server {who} gets no new request: somebody has taken its weight"
+        yield Finding(WARNING, ", ".join(words["no weight"]), what, "systemctl reload haproxy, which gives it back")
+
+
+def _word(on: Mapping[str, Any]) -> str:
+    """Return what a balancer says of a server, in a word: its status, without how many checks it is from another one."""
+    if on["status"] == "no check":
+        return "DRAIN"
+    return "no weight" if on["status"] == "UP" and not on["weight"] else str(on["status"].split()[0])
 
 
 def _deployments(instances: Sequence[Mapping[str, Any]], tried: Collection[str]) -> Iterator[Finding]:

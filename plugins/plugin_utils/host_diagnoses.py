@@ -35,7 +35,9 @@ def host_findings(name: str, found: Mapping[str, Any]) -> Iterator[Finding]:
         )  # fmt: skip
     for unit in found["failed_units"]:
         level = CRITICAL if unit.startswith(("flask-", "haproxy")) else WARNING
-        yield Finding(level, name, f"{unit} has failed", f"systemctl status {unit}, then restart it or reset-failed")
+        port = "ss -ltnp says who else has its port; " if unit.startswith("flask-") and unit.endswith(".socket") else ""
+        fix = f"{port}systemctl status {unit}, then restart it or reset-failed"
+        yield Finding(level, name, f"{unit} has failed", fix)
     for unit, count in Counter(unit for _, unit in found["out_of_memory"]).items():
         yield Finding(
             WARNING, name, f"the kernel killed a process of {unit} for want of memory, {count} times in 24 h",
@@ -46,6 +48,15 @@ def host_findings(name: str, found: Mapping[str, Any]) -> Iterator[Finding]:
             WARNING, name, f"the journal dropped lines of {unit}, {count} times in 24 h",
             "log less, or raise LogRateLimitBurst= of the unit",
         )  # fmt: skip
+
+    if found["forgetful"]:
+        fix = "Storage=persistent in /etc/systemd/journald.conf; systemctl restart systemd-journald; journalctl --flush"
+        yield Finding(
+            WARNING, name, "the journal is in memory only: logs and who deployed what end with the next boot", fix
+        )
+    if found["reboot"]:
+        fix = f"ansible-playbook flask_haproxy.deploy.drain -e host={name} where it runs apps; reboot; the same with -e lift=true"
+        yield Finding(WARNING, name, f"a restart of the host is pending, for {found['reboot']}", fix)
 
 
 def _full(name: str, disks: list[Mapping[str, Any]]) -> Iterator[Finding]:

@@ -131,7 +131,7 @@ def _live(there: Mapping[str, Any]) -> str | None:
     return linked.pop() if len(linked) == 1 else None
 
 
-def site_releases(app_hosts: Answers, journals: Answers) -> dict[str, Any]:
+def site_releases(app_hosts: Answers, journals: Answers, balancers: Answers) -> dict[str, Any]:
     """Return {apps: {name: releases}, runs} of a site. `journals` is what M(flask_logs) returned on all hosts."""
     done = runs([line for one in journals.values() for line in one.get("lines", [])])
     hosts = {name: found["apps"] for name, found in app_hosts.items() if not silence(found)}
@@ -141,7 +141,11 @@ def site_releases(app_hosts: Answers, journals: Answers) -> dict[str, Any]:
             app: releases(app, {name: apps[app] for name, apps in hosts.items() if app in apps}, done) for app in names
         },
         "runs": done,
-        "silent": [{"host": name, "why": silence(found)} for name, found in app_hosts.items() if silence(found)],
+        "silent": [
+            {"host": name, "why": silence(found)}
+            for name, found in {**balancers, **app_hosts}.items()
+            if silence(found)
+        ],
     }
 
 

@@ -38,6 +38,7 @@ def status_text(site: Mapping[str, Any], now: float) -> str:
         _others(site["others"], now),
         _balancers(site["balancers"], now),
         _listed("Out by hand", (_drained(one, now) for one in site["drained"])),
+        _listed("In maintenance", _maintenance(site["balancers"])),
         _listed("Canaries", (_canary(one, now) for one in site["canaries"])),
         _listed(
             "There, and in no list of the inventory", (f"{one['host']}: {one['what']}" for one in site["unlisted"])
@@ -166,6 +167,15 @@ def _drained(one: Mapping[str, Any], now: float) -> str:
     seconds = epoch(one["since"])
     when = f"{moment(seconds)} ({age(now - seconds)})" if seconds else one["since"]
     return f"{one['server']} on {', '.join(one['on'])}: by {one['who']} since {when}"
+
+
+def _maintenance(balancers: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    on: dict[str, list[str]] = {}
+    for one in balancers:
+        for app in one.get("maintenance", {}):
+            on.setdefault(app, []).append(one["name"])
+    for app, names in on.items():
+        yield f"{app} on {', '.join(names)}"
 
 
 def _canary(one: Mapping[str, Any], now: float) -> str:

@@ -76,7 +76,7 @@ def _ending(found: Mapping[str, Any]) -> str:
     if not found.get("healthy", True):
         return "not healthy yet"
     words = {"ready": "in rotation", "by hand": "stays out, by hand"}
-    return "back in rotation" if found.get("changed") else words.get(found["was"], "")
+    return "back in rotation" if found.get("changed") else words.get(found.get("was", ""), "")
 
 
 def _would(found: Mapping[str, Any]) -> str:

@@ -52,6 +52,7 @@ LOCK = {"who": "anna@laptop", "what": "ansible-playbook site.yml", "pid": 1, "ma
 LOCK |= {"since": "2026-01-01 00:00:00 +0000"}
 DRAINED = {"hello/app1-2": {"who": "anna@laptop", "since": "2026-01-01T00:00:00+0000"}}
 OUT_OF_MEMORY = r"MESSAGE_ID=fe6faa94e7774663a0da52717891d8ef\nMESSAGE=killed\nUNIT=flask-probe@1.service\n"
+ALTERED = "/opt/flask/probe/instances/2/release/app/app.py"
 CONFIG, UNITS = "/etc/haproxy/haproxy.cfg", "/etc/systemd/system"
 # On which host what is done and undone, and what is found; the order is that of the commands.
 FAULTS = [
@@ -77,6 +78,13 @@ FAULTS = [
      "app2: broken.service has failed"),
     ("app2", "systemctl disable --quiet flask-probe@2.service", "systemctl enable --quiet flask-probe@2.service",
      "app2: flask-probe@2.service will not be started at boot"),
+    ("app2", "systemctl mask --quiet flask-hello@1.service", "systemctl unmask --quiet flask-hello@1.service",
+     "app2: flask-hello@1.service is masked"),
+    # The release is another one when all is mended.
+    ("app1", f"echo '# x' >> {ALTERED}", f"sed -i '/^# x$/d' {ALTERED}", "app1: probe runs from what was changed by hand: /opt/"),
+    ("app1", "chmod 644 /opt/flask/hello/instances/2/env", "chmod 600 /opt/flask/hello/instances/2/env",
+     "app1: others than root may read or write /opt/flask/hello/deployments/"),
+    ("app2", "touch /run/reboot-required", "rm /run/reboot-required", "app2: a restart of the host is pending, for a package"),
     ("app2", f"echo '# x' >> {UNITS}/flask-probe@2.service.d/deployment.conf",
      f"sed -i '/^# x$/d' {UNITS}/flask-probe@2.service.d/deployment.conf; systemctl daemon-reload",
      "app2: the files of flask-probe@2.service have changed since systemd read them"),
@@ -92,6 +100,16 @@ FAULTS = [
      "lb2: /etc/haproxy/haproxy.cfg is younger than what HAProxy has loaded"),
     ("lb2", order("set server hello/app2-1 state drain"),
      order("set server hello/app2-1 state ready"), "lb2: server hello/app2-1 is drained or unchecked"),
+    ("lb2", order("disable frontend http_front"), order("enable frontend http_front"),
+     "lb2: the frontend http_front takes no connection"),
+    ("lb2", order("set server hello/app2-2 state maint"), order("set server hello/app2-2 state ready"),
+     "lb2: server hello/app2-2 is out, and by no run"),
+    ("lb2", order("set weight probe/app2-2 0"), order("set weight probe/app2-2 1"),
+     "lb2: server probe/app2-2 gets no new request"),
+    ("lb1", "mv /etc/haproxy/maintenance.map /root", "mv /root/maintenance.map /etc/haproxy",
+     "lb1: HAProxy would not load /etc/haproxy/haproxy.cfg again"),
+    ("lb2", """echo '{"haproxy-x": {}}' > /etc/haproxy/acme.json""", "rm /etc/haproxy/acme.json",
+     "lb2: certbot.timer does not run"),
     ("lb2", "mount -t tmpfs -o size=1m tmpfs /var/log/journal; head -c 1000000 /dev/zero > /var/log/journal/full",
      "umount /var/log/journal", "lb2: the disk of /var/log/journal has 4 % of its space left (4"),
     ("lb2", "systemctl disable --quiet haproxy", "systemctl enable --quiet haproxy",
