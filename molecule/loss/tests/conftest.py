@@ -39,7 +39,8 @@ def account():
             f"{load.took:.0f}",
         ]
         ROWS.append([str(cell) for cell in row])
-        assert found.rate >= load.rate / 2, f"this was no load: {found}"
+        # How much a busy machine gets done decides nothing, as long as it was traffic.
+        assert found.rate >= load.rate / 10, f"this was no load: {found}"
 
     return enter
 
