@@ -145,10 +145,11 @@ class Meanwhile(threading.Thread):
         self.start()
         return self
 
-    def __exit__(self, kind: object, *_: object) -> None:
+    def __exit__(self, *_: object) -> None:
         self.over.set()
         self.join()
-        if self.problem and not kind:
+        # It says more than a block that waited for what did not go on any more.
+        if self.problem:
             raise self.problem
 
 
@@ -248,7 +249,7 @@ class Script:
     def __exit__(self, *error: object) -> None:
         """Have it end and report."""
         host(self.on).run("kill -INT %s", str(self.began["pid"]))
-        output, errors = self.process.communicate(timeout=60)
+        output, errors = self.process.communicate(timeout=300)
         if error[0] is None:
             assert output, errors
             self.report = json.loads(output)

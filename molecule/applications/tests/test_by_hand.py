@@ -27,12 +27,12 @@ def test_output_and_status_are_the_commands(web):
 def test_without_a_terminal_the_input_is_ours():
     program = "print(len(current_app.url_map._rules) > 3)\nraise SystemExit(5)\n"
     done = subprocess.run(
-        SHELL, cwd=PROJECT, env=ENVIRONMENT, input=program, capture_output=True, text=True, check=False, timeout=60
+        SHELL, cwd=PROJECT, env=ENVIRONMENT, input=program, capture_output=True, text=True, check=False, timeout=300
     )
     assert "NameError" in done.stderr + done.stdout, "a shell of Flask has `app`"
     program = "print('rules', len(app.url_map._rules) > 3)\nraise SystemExit(5)\n"
     done = subprocess.run(
-        SHELL, cwd=PROJECT, env=ENVIRONMENT, input=program, capture_output=True, text=True, check=False, timeout=60
+        SHELL, cwd=PROJECT, env=ENVIRONMENT, input=program, capture_output=True, text=True, check=False, timeout=300
     )
     assert "rules True" in done.stdout, done
     assert done.returncode == 5
@@ -52,7 +52,7 @@ def test_at_a_terminal_it_is_one():
     except OSError:
         pass
     assert b"a terminal: True" in text, text
-    assert process.wait(60) == 3
+    assert process.wait(300) == 3
 
 
 def test_debian_package_of_an_app_is_there():

@@ -77,6 +77,7 @@ def test_clients_come_back_and_each_letter_is_sent_once_in_deploy_rollback_and_d
     survived(chatter)
     sent = eventually(
         lambda: (found := json.loads(browser.open("/jobs")[2])["sent"]).keys() >= set(names) and found,
+        within=600,
         what="all letters sent",
     )
     assert {name: times for name, times in sent.items() if name not in before} == dict.fromkeys(names, 1)

@@ -46,7 +46,7 @@ def save(folder):
 
 def test_every_committed_row_is_there_after_the_host_has_lost_its_state(web, author, tmp_path):
     with Writing(author) as writing:
-        eventually(lambda: len(writing.committed) > 10)
+        eventually(lambda: len(writing.committed) > 10, what="rows")
         before = list(writing.committed)
         archive = save(tmp_path)
         after = len(writing.committed)
@@ -58,7 +58,7 @@ def test_every_committed_row_is_there_after_the_host_has_lost_its_state(web, aut
     assert before[0] not in author.open("/")[2]
     done = playbook("--extra-vars", f"app=flaskr archive={archive}", name="playbooks/restore.yml")
     assert done.returncode == 0, done.stdout
-    body = eventually(lambda: (found := author.open("/"))[0] == 200 and found[2])
+    body = eventually(lambda: (found := author.open("/"))[0] == 200 and found[2], what="the blog")
     assert [title for title in before if title not in body] == []
     # The session's user is one of them, so it goes on as if nothing had been.
     assert author.open("/create", title="afterwards")[0] == 200

@@ -89,7 +89,7 @@ def test_nothing_else_is_to_be_seen(web):
 
 def test_files_need_no_thread_of_the_app():
     """Each instance has one thread, and that is at work; a file of any size is handed over to who sends it."""
-    busy = [threading.Thread(target=ask, args=["/slow/6.0"]) for _ in range(3)]
+    busy = [threading.Thread(target=ask, args=["/slow/15.0"]) for _ in range(3)]
     for one in busy:
         one.start()
     # Until no instance has a thread left for the application, which then keeps everybody waiting.
@@ -183,7 +183,7 @@ def test_no_style_is_missing_in_rollouts_and_a_rollback_and_who_wants_to_know_is
         assert done.returncode == 0, done.stdout
         assert "notify_command of shop: it ended with status 1" in " ".join((done.stdout + done.stderr).split())
         after = len(pages.answers)
-        eventually(lambda: len(pages.answers) > after + 60)
+        eventually(lambda: len(pages.answers) > after + 60, what="more pages")
     assert pages.instances == {f"{WEB}-{number}" for number in (1, 2, 3)}
     assert pages.styles == {STYLE, f"/static/app.{first}.css", f"/static/app.{second}.css"}
     assert [one for one in pages.answers if one[1:] != (200, YEAR, 24)] == []

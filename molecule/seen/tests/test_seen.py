@@ -178,7 +178,7 @@ def test_time_that_the_journal_does_not_know_is_no_success(callback):
 def test_lines_are_followed():
     words = [uuid.uuid4().hex, uuid.uuid4().hex]
     process = subprocess.Popen(
-        ["ansible-playbook", f"--inventory={INVENTORY}", "playbooks/logs.yml", "--extra-vars", "follow=120 since=-1min"],
+        ["ansible-playbook", f"--inventory={INVENTORY}", "playbooks/logs.yml", "--extra-vars", "follow=120 since=-5min app=probe"],
         cwd=PROJECT, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"},
     )  # fmt: skip
     assert process.stdout is not None

@@ -37,8 +37,10 @@ def browser():
 
 def colours(browser):
     """Return {server of hello: its colour} of the page."""
-    shown = browser.check_output(f"{BROWSER} --virtual-time-budget=5000 --dump-dom /tmp/look.html")
-    rows = json.loads(shown.rpartition("<body>")[2].partition("</body>")[0])
+    # The page would read itself again after five seconds. What is no table is a page that had not been read yet.
+    shown = browser.run(f"{BROWSER} --virtual-time-budget=3000 --dump-dom /tmp/look.html").stdout
+    body = shown.rpartition("<body>")[2].partition("</body>")[0]
+    rows = json.loads(body) if body.startswith("{") else {}
     return {name.removeprefix("hello/"): colour for name, colour in rows.items() if name.startswith("hello/")}
 
 
@@ -54,4 +56,4 @@ def test_server_that_was_killed_is_red(browser):
             Path(os.environ["STATS_PICTURE"]).write_bytes(browser.file("/tmp/stats.png").content)
     finally:
         host("app2").check_output("systemctl start flask-hello.target")
-    eventually(lambda: colours(browser)["app2-2"] == GREEN, what="green again")
+    eventually(lambda: colours(browser).get("app2-2") == GREEN, what="green again")

@@ -1,5 +1,7 @@
 """Who gets to an app, and by which name: maintenance, passwords, canonical names, names of all kinds."""
 
+import time
+
 import pytest
 
 from tests.probe import nothing_lost
@@ -58,8 +60,10 @@ def test_password():
 def test_one_address_has_so_many_requests_in_a_time():
     eventually(lambda: statuses(BALANCERS[0], "hello.test", headers=[ANNA]) == [200], what="room")
     forged = [("X-Forwarded-For", f"192.0.2.{number}") for number in range(40)]
-    found = ask([("GET", "/", [ANNA, one, ("Host", "hello.test")]) for one in forged], of=BALANCERS[0])
-    assert 10 <= [one["status"] for one in found].count(200) <= 30
+    began = time.monotonic()
+    found = ask([("GET", "/", [ANNA, one, ("Host", "hello.test")]) for one in forged], of=BALANCERS[0], keep_alive=True)
+    # Six a second come free again.
+    assert 10 <= [one["status"] for one in found].count(200) <= 30 + 6 * (time.monotonic() - began)
     assert {one["status"] for one in found} == {200, 429}
     # Other addresses and apps have their own.
     other = "curl --silent --output /dev/null --write-out '%%{http_code}' --user anna:secret -H 'Host: hello.test' http://%s/"

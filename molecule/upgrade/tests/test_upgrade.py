@@ -58,7 +58,9 @@ def test_half_done_upgrade_is_finished(tmp_path):
     assert playbook("--extra-vars", "app=probe", name="playbooks/rollback.yml").returncode == 0
     assert running(web, 1)["GRANIAN_PORT"] == "6001"
     with Load(WEB) as load:
-        done = playbook(*variables(flask_apps=apps(source=copy_of_probe(tmp_path, health="/nowhere"), start_timeout=3)))
+        done = playbook(
+            *variables(flask_apps=apps(source=copy_of_probe(tmp_path, health="/nowhere"), start_timeout=15))
+        )
     assert done.returncode
     assert "back on" in done.stdout
     nothing_lost(load)
