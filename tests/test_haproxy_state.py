@@ -71,6 +71,14 @@ def test_without_a_configuration_nothing_is_pruned(folder, monkeypatch):
     assert "old.pem" in found(folder)
 
 
+def test_certificate_that_somebodys_own_line_names_stays(folder, monkeypatch):
+    monkeypatch.setattr(state, "apply", lambda *_, **__: ("reloaded", ""))
+    one = wanted(folder, content=f"frontend a\n    bind *:8443 ssl crt {folder}/certificates/old.pem\n")
+    one.load(restart=False)
+    one.prune()
+    assert found(folder)["old.pem"] == "old old"
+
+
 def test_what_is_told_at_run_time_is_no_reason_to_load_anew(folder, monkeypatch):
     table = folder / "maintenance.map"
     table.write_text("")

@@ -112,9 +112,10 @@ class Wanted:
         )
 
     def prune(self) -> None:
-        """Remove the certificates that a new configuration no longer has."""
+        """Remove the certificates that a new configuration no longer has; one that somebody's own lines name stays."""
+        needed = {*map(str, self.before), *(self.params.get("stand_ins") or {}), *self.files}
         for path in CERTIFICATES.glob("*.pem") if self.params.get("content") else ():
-            if path not in self.before and path not in (Path(name) for name in self.params.get("stand_ins") or {}):
+            if str(path) not in needed:
                 path.unlink()
 
     def _read(self) -> dict[str, str]:
