@@ -194,6 +194,7 @@ REFUSED = {
         [app(auth={"anna": "secret"})],
         "auth.anna is no whole hash (value not shown). Fix: all that `openssl passwd -5` prints, which begins with $5$",
     ),
+    "salt that crypt does not take": ([app(auth={"anna": "$5$a\\b$" + "a" * 43})], "auth.anna is no whole hash"),
     "part of a password": ([app(auth={"anna": "$5$somesalt$" + "a" * 42})], "auth.anna is no whole hash"),
     "user that is none to YAML": (
         [app(auth={False: "$5$somesalt$" + "a" * 43})],
