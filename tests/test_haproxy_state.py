@@ -1,5 +1,6 @@
 """A configuration and the files beside it are replaced and taken back together."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from tests.conftest import load
 
 state = load("module_utils/haproxy_state.py")
 parser = load("module_utils/haproxy_parser.py")
+files = load("module_utils/haproxy_files.py")
 
 
 @pytest.fixture
@@ -77,6 +79,27 @@ def test_certificate_that_somebodys_own_line_names_stays(folder, monkeypatch):
     one.load(restart=False)
     one.prune()
     assert found(folder)["old.pem"] == "old old"
+
+
+@pytest.mark.parametrize(
+    ("record", "text"),
+    [
+        ({"path": "a.pem", "names": ["a.test", "b.test"]}, "old a"),
+        ({"path": "a.pem", "names": ["b.test"]}, "stand-in"),
+        # It may be one that stands in itself.
+        ({"path": "a.pem", "names": ["a.test"], "failed": True}, "stand-in"),
+        ({"path": "gone.pem", "names": ["a.test"]}, "stand-in"),
+    ],
+)
+def test_one_that_was_issued_for_the_same_names_stands_in(folder, monkeypatch, record, text):
+    certificates = folder / "certificates"
+    (folder / "acme.json").write_text(json.dumps({"old": record | {"path": str(certificates / record["path"])}}))
+    monkeypatch.setattr(files, "ACME", folder / "acme.json")
+    found = files.standing_in(
+        {str(certificates / name): "stand-in" for name in ("new.pem", "old.pem")},
+        {"new": {"path": str(certificates / "new.pem"), "names": ["a.test"]}},
+    )
+    assert found == {str(certificates / "new.pem"): text}
 
 
 def test_what_is_told_at_run_time_is_no_reason_to_load_anew(folder, monkeypatch):

@@ -22,6 +22,7 @@ from ansible_collections.flask_haproxy.deploy.plugins.module_utils.haproxy_files
     altered,
     drained,
     sealed,
+    standing_in,
     with_drained,
 )
 from ansible_collections.flask_haproxy.deploy.plugins.module_utils.haproxy_master import MASTER_SOCKET, processes
@@ -42,6 +43,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     # Keys of certificates are in them.
     "files": {"type": "dict", "no_log": True},
     "stand_ins": {"type": "dict", "no_log": True},
+    "acme": {"type": "dict"},
     "path": {"type": "path", "default": str(CONFIG)},
     "takeover": {"type": "bool", "default": False},
     "restart": {"type": "bool", "default": False},
@@ -67,7 +69,7 @@ class Wanted:
         # What somebody changed by hand is still known for it when a drain has gone over it.
         if params.get("content") or (self.old and SEAL in self.old and not altered(self.old)):
             self.content = sealed(self.content)
-        stand_ins = {path: text for path, text in (params.get("stand_ins") or {}).items() if not Path(path).exists()}
+        stand_ins = standing_in(params.get("stand_ins") or {}, params.get("acme") or {})
         asked = {Path(path): str(text) for path, text in (stand_ins | (params.get("files") or {})).items()}
         self.before = {path: read_file(path) if path.is_file() else None for path in asked}
         self.beside = {path: text for path, text in asked.items() if self.before[path] != text}
