@@ -210,6 +210,14 @@ def test_redirect_names_the_port_of_tls(apps_model):
     assert "redirect prefix https://%[var(txn.host)]:8443 code 308" in config
 
 
+def test_page_that_is_empty_is_refused():
+    backend = {"name": "shop", "maintenance": {"page": "closed.html"}}
+    result = files.certificates([], [backend], {}, {"closed.html": ""}.__getitem__, {})
+    assert result.problems == [
+        "maintenance.page of shop is 'closed.html', which is empty. Fix: a page with text, or leave the key out."
+    ]
+
+
 def test_page_that_is_not_utf8_is_refused():
     """As Ansible gives such a file."""
     text = "<p>caf\xe9".encode("latin-1").decode(errors="surrogateescape")
