@@ -215,6 +215,10 @@ REFUSED = {
         [app(tunnel_timeout=30 * 86400)],
         "tunnel_timeout is 2592000. Fix: a number from 0 to 2073600.",
     ),
+    "mask the other way round": (
+        [app(maintenance={"allow": ["192.0.2.0/255.255.255.0", "192.0.2.0/0.0.0.255"]})],
+        "maintenance.allow has '192.0.2.0/0.0.0.255'. Fix: an address or a network, like 192.0.2.0/24.",
+    ),
     "let through": ([app(maintenance={"allow": ["me"]})], "maintenance.allow has 'me'. Fix: an address or a network"),
     "same name in two ways": (
         [app(hostnames=["b\u00fccher.test"]), app(name="b", port=6001, hostnames=["xn--bcher-kva.TEST."])],

@@ -46,7 +46,9 @@ def is_network(network: Any) -> bool:  # noqa: ANN401
     if not isinstance(network, str) or "%" in network:
         return False
     try:
-        ipaddress.ip_network(network, strict=False)
+        found = ipaddress.ip_network(network, strict=False)
     except ValueError:
         return False
-    return True
+    # To Python, 0.0.0.255 is 24 bits as well; to HAProxy it is every address that ends in 0.
+    mask = network.partition("/")[2]
+    return "." not in mask or mask == str(found.netmask)
