@@ -10,12 +10,14 @@ from tests.conftest import load
 state = load("module_utils/haproxy_state.py")
 parser = load("module_utils/haproxy_parser.py")
 files = load("module_utils/haproxy_files.py")
+maintenance = load("module_utils/haproxy_maintenance.py")
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """Give a folder with a configuration that runs."""
     monkeypatch.setattr(state, "CERTIFICATES", tmp_path / "certificates")
+    monkeypatch.setattr(state, "PAGES", tmp_path / "maintenance")
     monkeypatch.setattr(state, "drained", dict)
     monkeypatch.setattr(state, "LOADED", tmp_path / "state" / "loaded.json")
     (tmp_path / "haproxy.cfg").write_text("old\n")
@@ -79,6 +81,28 @@ def test_certificate_that_somebodys_own_line_names_stays(folder, monkeypatch):
     one.load(restart=False)
     one.prune()
     assert found(folder)["old.pem"] == "old old"
+
+
+def test_page_that_no_app_has_any_more_goes(folder, monkeypatch):
+    monkeypatch.setattr(state, "apply", lambda *_, **__: ("reloaded", ""))
+    pages = folder / "maintenance"
+    pages.mkdir()
+    for name in ("a", "gone"):
+        (pages / f"{name}.html").write_text("old")
+    one = wanted(folder, files={str(pages / "a.html"): "new"})
+    one.load(restart=False)
+    one.prune()
+    assert [path.name for path in pages.iterdir()] == ["a.html"]
+
+
+def test_maintenance_of_what_is_gone_is_over(tmp_path, monkeypatch):
+    monkeypatch.setattr(maintenance, "MAINTENANCE", tmp_path / "maintenance.map")
+    monkeypatch.setattr(maintenance, "audit", lambda _: None)
+    maintenance.forget(["a"])
+    assert maintenance.written() == []
+    maintenance.write(["gone", "a"])
+    maintenance.forget(["a", "b"])
+    assert maintenance.written() == ["a"]
 
 
 @pytest.mark.parametrize(

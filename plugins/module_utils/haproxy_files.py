@@ -20,6 +20,8 @@ LOADED = Path("/etc/haproxy/loaded.json")
 CERTIFICATES = Path("/etc/haproxy/certificates")
 # A line for each backend that is in maintenance: its name, and `on`.
 MAINTENANCE = Path("/etc/haproxy/maintenance.map")
+# Pages that are shown meanwhile, by the names of their backends.
+PAGES = Path("/etc/haproxy/maintenance")
 # {name: {path, names, …}}: what certbot keeps for HAProxy, as it was asked for.
 ACME = Path("/etc/haproxy/acme.json")
 OURS = "Written by the role haproxy;"

@@ -18,6 +18,7 @@ from ansible_collections.flask_haproxy.deploy.plugins.module_utils.haproxy_files
     CONFIG,
     LOADED,
     MAINTENANCE,
+    PAGES,
     SEAL,
     altered,
     drained,
@@ -114,9 +115,10 @@ class Wanted:
         )
 
     def prune(self) -> None:
-        """Remove the certificates that a new configuration no longer has; one that somebody's own lines name stays."""
+        """Remove the certificates and pages that a new configuration no longer has; what somebody's own lines name stays."""
         needed = {*map(str, self.before), *(self.params.get("stand_ins") or {}), *self.files}
-        for path in CERTIFICATES.glob("*.pem") if self.params.get("content") else ():
+        there = (*CERTIFICATES.glob("*.pem"), *PAGES.glob("*.html"))
+        for path in there if self.params.get("content") else ():
             if str(path) not in needed:
                 path.unlink()
 

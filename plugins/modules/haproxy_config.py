@@ -75,6 +75,7 @@ restart_needed:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.flask_haproxy.deploy.plugins.module_utils.haproxy_maintenance import forget
 from ansible_collections.flask_haproxy.deploy.plugins.module_utils.haproxy_parser import HAPROXY
 from ansible_collections.flask_haproxy.deploy.plugins.module_utils.haproxy_service import SERVICE, restart_needed
 from ansible_collections.flask_haproxy.deploy.plugins.module_utils.haproxy_state import NOT_VALIDATED, OPTIONS, Wanted
@@ -116,6 +117,8 @@ def main() -> None:
     if problem:
         module.fail_json(msg=problem, **result)
     wanted.prune()
+    if module.params["content"] and module.params["backends"] is not None:
+        forget({backend["name"] for backend in module.params["backends"]})
     module.exit_json(**result)
 
 
