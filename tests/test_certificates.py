@@ -142,6 +142,7 @@ def test_chain_of_a_host_comes_without_its_key(tmp_path):
     certificate, key = CA.issue("a.test")
     (tmp_path / "a.pem").write_text(key + certificate + WHOLE)
     (tmp_path / "a.key").write_text(key)
+    (tmp_path / ".gitignore").write_text("*.key")
     assert module.texts(tmp_path) == module.texts(tmp_path / "a.pem") == [certificate + WHOLE]
     assert module.texts(tmp_path / "b.pem") == []
 
