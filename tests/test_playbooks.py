@@ -195,6 +195,11 @@ def test_limit_to_one_of_the_hosts_is_taken(inventory):
         ("site.yml", "lock_wait=soon", "lock_wait is 'soon'. Fix: write a whole number."),
         ("site.yml", "ap=hello", "ap is no variable for -e. Fix: app, if that is meant; else another name."),
         ("playbooks/remove.yml", "app=old hosts=web1", "hosts is no variable for -e. Fix: host, if that is meant;"),
+        (
+            "playbooks/remove.yml",
+            "app=old host=web4",
+            "Nothing was changed: host is web4, which the inventory does not have. Fix: -e host=, one of db1, web1,",
+        ),
         ("playbooks/rollback.yml", "Deploymnet=1", "Deploymnet is no variable for -e. Fix: deployment, if that is"),
         ("playbooks/canary.yml", "app=hello wieght=10", "wieght is no variable for -e. Fix: weight, if that is"),
         (
