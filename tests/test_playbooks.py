@@ -201,6 +201,8 @@ def test_limit_to_one_of_the_hosts_is_taken(inventory):
             "Nothing was changed: host is web4, which the inventory does not have. Fix: -e host=, one of db1, web1,",
         ),
         ("playbooks/rollback.yml", "Deploymnet=1", "Deploymnet is no variable for -e. Fix: deployment, if that is"),
+        ("site.yml", "canary_weight=10", "canary_weight is no variable for -e. Fix: weight, if that is meant;"),
+        ("site.yml", "canary_wieght=10", "canary_wieght is no variable for -e. Fix: weight, if that is meant;"),
         ("playbooks/canary.yml", "app=hello wieght=10", "wieght is no variable for -e. Fix: weight, if that is"),
         (
             "site.yml",
@@ -213,6 +215,17 @@ def test_what_a_run_is_told_is_checked(inventory, name, extra, words):
     status, output = run(inventory, name, f"--extra-vars={extra}")
     assert status != 0
     assert words in output
+
+
+def test_deployment_of_one_of_several_apps_needs_its_name(inventory):
+    write(inventory / "group_vars" / "app_servers.yml", APP, APP | {"name": "b", "port": 5201, "path": "/b"})
+    status, output = run(inventory, "playbooks/rollback.yml", "--extra-vars=deployment=1234")
+    assert status != 0
+    assert (
+        "deployment is 1234, which is of one app, and there are several. Fix: beside it, -e app=, one of hello, b."
+        in output
+    )
+    assert "Look for" not in output
 
 
 def test_variables_of_somebody_elses_are_no_mistakes(inventory):

@@ -31,7 +31,7 @@ RUN_OPTIONS = {"lock_wait": "int"} | dict.fromkeys(
 )
 # And with what the playbooks take besides.
 TOLD = (
-    *RUN_OPTIONS, "app", "archive", "canary_weight", "command", "deployment", "follow", "format", "host", "let_go",
+    *RUN_OPTIONS, "app", "archive", "command", "deployment", "follow", "format", "host", "let_go",
     "request", "server", "since", "state", "weight",
 )  # fmt: skip
 ABSENT = object()
@@ -183,6 +183,8 @@ def run_problems(names: Sequence[str] | None, groups: Groups, hostvars: HostVars
 def told_problems(told: Sequence[str]) -> Iterator[str]:
     """Yield the names of variables given with -e which are probably mistyped: the run would go on as if without them."""
     meant = slips(TOLD) | {f"{name}s": name for name in TOLD}
+    # What canary.yml makes of it.
+    meant |= dict.fromkeys(["canary_weight", *slips(["canary_weight"])], "weight")
     for name in told:
         plain = name.lower().replace("-", "_")
         if name not in TOLD and (plain in TOLD or plain in meant):
