@@ -193,6 +193,17 @@ def test_limit_to_one_of_the_hosts_is_taken(inventory):
             "app is hello, command is missing, host is web1. Fix: -e app=, one of",
         ),
         ("site.yml", "lock_wait=soon", "lock_wait is 'soon'. Fix: write a whole number."),
+        ("site.yml", "ap=hello", "ap is no variable for -e. Fix: app, if that is meant; else another name."),
+        ("playbooks/remove.yml", "app=old hosts=web1", "hosts is no variable for -e. Fix: host, if that is meant;"),
+        (
+            "playbooks/remove.yml",
+            "app=old host=web4",
+            "Nothing was changed: host is web4, which the inventory does not have. Fix: -e host=, one of db1, web1,",
+        ),
+        ("playbooks/rollback.yml", "Deploymnet=1", "Deploymnet is no variable for -e. Fix: deployment, if that is"),
+        ("site.yml", "canary_weight=10", "canary_weight is no variable for -e. Fix: weight, if that is meant;"),
+        ("site.yml", "canary_wieght=10", "canary_wieght is no variable for -e. Fix: weight, if that is meant;"),
+        ("playbooks/canary.yml", "app=hello wieght=10", "wieght is no variable for -e. Fix: weight, if that is"),
         (
             "site.yml",
             "app=hallo",
@@ -204,6 +215,24 @@ def test_what_a_run_is_told_is_checked(inventory, name, extra, words):
     status, output = run(inventory, name, f"--extra-vars={extra}")
     assert status != 0
     assert words in output
+
+
+def test_deployment_of_one_of_several_apps_needs_its_name(inventory):
+    write(inventory / "group_vars" / "app_servers.yml", APP, APP | {"name": "b", "port": 5201, "path": "/b"})
+    status, output = run(inventory, "playbooks/rollback.yml", "--extra-vars=deployment=1234")
+    assert status != 0
+    assert (
+        "deployment is 1234, which is of one app, and there are several. Fix: beside it, -e app=, one of hello, b."
+        in output
+    )
+    assert "Look for" not in output
+
+
+def test_variables_of_somebody_elses_are_no_mistakes(inventory):
+    """Whether their templates use it, nobody can say; of the inventory, nothing was typed for this run."""
+    (inventory / "group_vars" / "all.yml").write_text("ap: 1\nhosts: [a]\n")
+    status, output = run(inventory, "playbooks/check.yml", "--extra-vars=stage=test version=1.2 deploy_env=x")
+    assert status == 0, output
 
 
 def test_shell_asks_for_an_app(inventory):

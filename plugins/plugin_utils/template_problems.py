@@ -32,8 +32,13 @@ def _slips(name: str) -> Iterator[str]:
         yield name[:at] + name[at + 1 : at + 2] + name[at] + name[at + 2 :]
 
 
+def slips(names: Collection[str]) -> dict[str, str]:
+    """Return {mistyped name: name}."""
+    return {slip: name for name in names for slip in _slips(name) if slip not in names}
+
+
 # `flask_app` is what the role takes.
-SLIPS = {slip: name for name in OURS for slip in _slips(name) if slip not in (*OURS, "flask_app")}
+SLIPS = {slip: name for slip, name in slips(OURS).items() if slip != "flask_app"}
 
 
 def evaluated(read: Callable[[], Any], where: str = "", said: Callable[[str, str], object] | None = None) -> Any:  # noqa: ANN401
