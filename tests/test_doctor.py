@@ -75,8 +75,9 @@ def certificate(site, **facts):
     )
 
 
-def process(site, unit, state, result="success"):
-    one = {"unit": unit, "state": state, "substate": "dead", "result": result, "last": None, "next": None}
+def process(site, unit, state, result="success", **facts):
+    one = {"unit": unit, "state": state, "substate": "dead", "result": result, "restarts": 0, "started": None, "last": None}
+    one |= {"next": None, **facts}
     site.app_hosts["app1"]["others"].append(one)
 
 
@@ -98,6 +99,7 @@ FAULTS = [
     (another_version, CRITICAL, "all", "on 2 versions: v1 on app1-1; v2 on app2-1, app1-2, app2-2"),
     (lambda s: s.app_hosts["app1"]["apps"]["hello"]["instances"].pop(), CRITICAL, "app1", "hello/app1-2 is in the inventory"),
     (lambda s: process(s, "flask-x@mail-1.service", "inactive"), CRITICAL, "app1", "flask-x@mail-1.service is inactive (dead)"),
+    (lambda s: process(s, "flask-x@mail-1.service", "active", restarts=3, started=NOW - 2), WARNING, "app1", "restarted 3 times"),
     (lambda s: process(s, "flask-x@nightly.service", "inactive", "exit-code"), WARNING, "app1", "ended with exit-code"),
     (unlisted, WARNING, "app1", "instance 3 of hello is there and in no list"),
     (lambda s: of_server(s, "lb1", "lb2", status="DOWN", check="L4CON", why="refused"), CRITICAL, "lb1, lb2", "DOWN for 2 h: L4"),

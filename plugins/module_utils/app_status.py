@@ -20,7 +20,7 @@ from ansible_collections.flask_haproxy.deploy.plugins.module_utils.systemd impor
 )
 
 PROPERTIES = ("Result", "MemoryCurrent", "NeedDaemonReload", "DropInPaths", "ActiveEnterTimestamp")
-OF_OTHERS = ("Result", "InactiveEnterTimestamp")
+OF_OTHERS = ("Result", "InactiveEnterTimestamp", "ActiveEnterTimestamp")
 # The unit of an instance that serves: its number tells it from those of processes and timers.
 INSTANCE = re.compile(r"flask-(.+)@(\d+)\.service")
 
@@ -119,6 +119,9 @@ def other_units() -> list[dict[str, Any]]:
             "state": state["ActiveState"],
             "substate": state["SubState"],
             "result": state.get("Result"),
+            # A timer has no process.
+            "restarts": int(state.get("NRestarts", 0)),
+            "started": seconds(state.get("ActiveEnterTimestamp", "")),
             "last": ran.get(unit, {}).get("last") or seconds(state.get("InactiveEnterTimestamp", "")),
             "next": ran.get(unit, {}).get("next"),
         }

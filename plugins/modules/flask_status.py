@@ -32,7 +32,9 @@ apps:
   returned: always
   type: dict
 others:
-  description: Other services and timers of applications, with C(unit), C(state), C(substate), C(result), C(last), C(next).
+  description: >-
+    Other services and timers of applications, with C(unit), C(state), C(substate), C(result), C(restarts), C(started), C(last),
+    C(next).
   returned: always
   type: list
   elements: dict

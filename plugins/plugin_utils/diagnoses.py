@@ -50,7 +50,7 @@ def diagnose(
         if not silence(balancer):
             found += balancer_findings(name, balancer, now)
     found += _drained(site["drained"], now)
-    found += _others(site["others"])
+    found += _others(site["others"], now)
     found += _unlisted(site["unlisted"])
     return sorted(dict.fromkeys(found), key=lambda one: (-one.level, one.host))
 
@@ -71,7 +71,7 @@ def _unlisted(there: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
         yield Finding(WARNING, one["host"], f"{one['what']} is there and in no list of the inventory", fix)
 
 
-def _others(units: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
+def _others(units: Sequence[Mapping[str, Any]], now: float) -> Iterator[Finding]:
     """Yield what is wrong with processes and timers; those that have failed are told as units."""
     for one in units:
         fix = f"journalctl -u {one['unit']}"
@@ -80,6 +80,15 @@ def _others(units: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
             yield Finding(CRITICAL, one["host"], what, f"systemctl start {one['unit']}; {fix}")
         elif one["state"] != "failed" and one["result"] not in ("success", "", None):
             yield Finding(WARNING, one["host"], f"{one['unit']} ended with {one['result']}", fix)
+        if PROCESS.search(one["unit"]):
+            yield from _restarted(one, now)
+
+
+def _restarted(one: Mapping[str, Any], now: float) -> Iterator[Finding]:
+    """Yield that a unit does not stay, whose process systemd starts again and again."""
+    if one["restarts"] >= RESTARTS and now - (one["started"] or 0) < HOUR:
+        what = f"{one['unit']} was restarted {one['restarts']} times, last {age(now - one['started'])} ago"
+        yield Finding(WARNING, one["host"], what, f"journalctl -u {one['unit']}")
 
 
 def _silent(site: Mapping[str, Any]) -> Iterator[Finding]:
@@ -127,13 +136,7 @@ def _instance(one: Mapping[str, Any], now: float, deploying: bool) -> Iterator[F
     for path in one["foreign_drop_ins"]:
         fix = "sandbox:, memory_max: or environment: of the app instead, then remove it; or leave it, knowing of it"
         yield Finding(WARNING, host, f"{unit} was changed by hand: {path}", fix)
-    if one["restarts"] >= RESTARTS and now - (one["started"] or 0) < HOUR:
-        yield Finding(
-            WARNING,
-            host,
-            f"{unit} was restarted {one['restarts']} times, last {age(now - one['started'])} ago",
-            journal,
-        )
+    yield from _restarted(one, now)
 
 
 def _process(one: Mapping[str, Any], host: str, who: str, unit: str) -> Iterator[Finding]:
