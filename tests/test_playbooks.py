@@ -235,6 +235,25 @@ def test_variables_of_somebody_elses_are_no_mistakes(inventory):
     assert status == 0, output
 
 
+@pytest.mark.parametrize("limit", ["web2", "lb1"])
+@pytest.mark.parametrize("name", ["run", "backup", "restore"])
+def test_limit_that_leaves_out_the_host_is_no_success(inventory, name, limit):
+    """Else a backup of nothing would be one."""
+    write(inventory / "group_vars" / "app_servers.yml", APP | {"hosts": "others"})
+    (inventory / "others.yml").write_text("others: {hosts: {web1: , web3: }}\n")
+    archive = inventory / "archive.tar.gz"
+    archive.touch()
+    status, output = run(
+        inventory,
+        f"playbooks/{name}.yml",
+        "--limit",
+        limit,
+        f"--extra-vars=app=hello host=web1 command=ls archive={archive}",
+    )
+    assert status != 0, output
+    assert f"Nothing was done: --limit {limit} leaves out web1" in output
+
+
 def test_shell_asks_for_an_app(inventory):
     done = subprocess.run(
         [sys.executable, "-m", "scripts.shell"],

@@ -125,6 +125,20 @@ def test_database_that_is_broken_is_named(tmp_path):
         save(home, io.BytesIO())
 
 
+def test_file_that_becomes_shorter_is_named(tmp_path, monkeypatch):
+    found = tarfile.TarFile.gettarinfo
+
+    def earlier(*arguments, **named):
+        info = found(*arguments, **named)
+        info.size += 1
+        return info
+
+    (tmp_path / "app.log").write_text("a line\n")
+    monkeypatch.setattr(tarfile.TarFile, "gettarinfo", earlier)
+    with pytest.raises(HostError, match=r"/app\.log became shorter while it was read.* Fix: save once more"):
+        save(tmp_path, io.BytesIO())
+
+
 def test_database_that_stays_locked_is_named_and_waited_for_no_longer(tmp_path, monkeypatch):
     monkeypatch.setattr(state, "BUSY", 0.1)
     with contextlib.closing(sqlite3.connect(tmp_path / "busy.db")) as connection:
