@@ -244,8 +244,6 @@ def flask_removal_problem(
     # An earlier release of this project has not written down which servers a backend has.
     asked = {one["name"].rpartition("-")[0] for one in servers}
     if found := [host for host in hosts if host in asked or "" in asked]:
-        return (
-            f"a balancer still sends requests to {name} on {', '.join(found)}. "
-            "Fix: run flask_haproxy.deploy.site first, without -e app."
-        )
+        where = ", ".join(found)
+        return f"a balancer still sends requests to {name} on {where}. Fix: run flask_haproxy.deploy.site first, without -e app."
     return ""
