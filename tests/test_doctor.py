@@ -76,7 +76,15 @@ def certificate(site, **facts):
 
 
 def process(site, unit, state, result="success", **facts):
-    one = {"unit": unit, "state": state, "substate": "dead", "result": result, "restarts": 0, "started": None, "last": None}
+    one = {
+        "unit": unit,
+        "state": state,
+        "substate": "dead",
+        "result": result,
+        "restarts": 0,
+        "started": None,
+        "last": None,
+    }
     one |= {"next": None, **facts}
     site.app_hosts["app1"]["others"].append(one)
 

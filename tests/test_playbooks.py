@@ -215,7 +215,11 @@ def test_limit_that_leaves_out_the_host_is_no_success(inventory, name, limit):
     archive = inventory / "archive.tar.gz"
     archive.touch()
     status, output = run(
-        inventory, f"playbooks/{name}.yml", "--limit", limit, f"--extra-vars=app=hello host=web1 command=ls archive={archive}"
+        inventory,
+        f"playbooks/{name}.yml",
+        "--limit",
+        limit,
+        f"--extra-vars=app=hello host=web1 command=ls archive={archive}",
     )
     assert status != 0, output
     assert f"Nothing was done: --limit {limit} leaves out web1" in output

@@ -174,14 +174,18 @@ def test_restore_after_which_the_app_is_not_healthy_is_one(monkeypatch):
         name="shop", numbers=lambda: [1], listens_at=lambda _: ("127.0.0.1", 1), linked=lambda _: "d1", unit="flask-shop@{}".format,
         health_path=lambda _: "/", health_check=lambda _: {},
     )  # fmt: skip
-    module = SimpleNamespace(params={"archive": __file__, "health_host": "x", "timeout": 0}, fail_json=Mock(side_effect=SystemExit))
+    module = SimpleNamespace(
+        params={"archive": __file__, "health_host": "x", "timeout": 0}, fail_json=Mock(side_effect=SystemExit)
+    )
     for name in ("as_user", "swap", "audit", "shutil", "tempfile"):
         monkeypatch.setattr(found, name, MagicMock())
     monkeypatch.setattr(found, "health", lambda *_: "answered 500")
     with pytest.raises(SystemExit):
         found.restore(module, app, Path("/var/lib/flask-shop"))
     said = module.fail_json.call_args.kwargs["msg"]
-    assert said.startswith("The state of shop was restored, but flask-shop@1 is not healthy with it: answered 500. Fix: ")
+    assert said.startswith(
+        "The state of shop was restored, but flask-shop@1 is not healthy with it: answered 500. Fix: "
+    )
     assert "/var/lib/flask-shop.before" in said
 
 

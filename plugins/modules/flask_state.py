@@ -114,8 +114,8 @@ def restore(module: AnsibleModule, app: App, home: Path) -> dict[str, Any]:
     if problem:
         audit(f"flask-{app.name}: state restored, {problem}")
         module.fail_json(
-            msg=f"The state of {app.name} was restored, but {problem}. Fix: `journalctl -u 'flask-{app.name}@*'` says why; what was "
-            f"there before is {home}.before until the next restore.",
+            msg=f"The state of {app.name} was restored, but {problem}. Fix: `journalctl -u 'flask-{app.name}@*'` says why; what "
+            f"was there before is {home}.before until the next restore.",
             changed=True,
         )
     return found

@@ -26,7 +26,11 @@ def test_output_and_status_are_the_commands(web):
 
 def test_python_is_found_wherever_a_command_has_it():
     # Django's own manage.py is a script of `env python`.
-    for command in ("./manage.py shell -c 'print(6 * 7)'", "env A=1 python -c 'print(6 * 7)'", "sh -c 'python -c \"print(6 * 7)\"'"):
+    for command in (
+        "./manage.py shell -c 'print(6 * 7)'",
+        "env A=1 python -c 'print(6 * 7)'",
+        "sh -c 'python -c \"print(6 * 7)\"'",
+    ):
         done = playbook(*variables(app="polls", command=command), name="playbooks/run.yml")
         assert "42" in done.stdout, done.stdout
 
