@@ -9,11 +9,16 @@ import sqlite3
 import tarfile
 import threading
 import zlib
+from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import MagicMock, Mock
 
 import pytest
 from ansible_collections.flask_haproxy.deploy.plugins.module_utils import state
 from ansible_collections.flask_haproxy.deploy.plugins.module_utils.state import as_user, members, save, unpack
 from ansible_collections.flask_haproxy.deploy.plugins.module_utils.systemd import HostError
+
+from tests.conftest import load
 
 
 def rows(path):
@@ -163,6 +168,27 @@ def test_database_whose_name_is_no_text_is_kept(tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="nobody else may become a user")
+def test_restore_after_which_the_app_is_not_healthy_is_one(monkeypatch):
+    found = load("modules/flask_state.py")
+    app = SimpleNamespace(
+        name="shop", numbers=lambda: [1], listens_at=lambda _: ("127.0.0.1", 1), linked=lambda _: "d1", unit="flask-shop@{}".format,
+        health_path=lambda _: "/", health_check=lambda _: {},
+    )  # fmt: skip
+    module = SimpleNamespace(
+        params={"archive": __file__, "health_host": "x", "timeout": 0}, fail_json=Mock(side_effect=SystemExit)
+    )
+    for name in ("as_user", "swap", "audit", "shutil", "tempfile"):
+        monkeypatch.setattr(found, name, MagicMock())
+    monkeypatch.setattr(found, "health", lambda *_: "answered 500")
+    with pytest.raises(SystemExit):
+        found.restore(module, app, Path("/var/lib/flask-shop"))
+    said = module.fail_json.call_args.kwargs["msg"]
+    assert said.startswith(
+        "The state of shop was restored, but flask-shop@1 is not healthy with it: answered 500. Fix: "
+    )
+    assert "/var/lib/flask-shop.before" in said
+
+
 def test_what_a_child_says_is_passed_on(tmp_path):
     (tmp_path / "broken.db").write_bytes(state.MAGIC + b"x" * 5000)
     with pytest.raises(HostError, match=f"^{tmp_path}/broken.db is a database"):
