@@ -109,6 +109,24 @@ def test_what_nobody_defines_is_named_with_its_hosts_beside_all_else_that_is_wro
     assert output.partition("fatal:")[0].count(" Fix: ") == 7, output
 
 
+@pytest.mark.parametrize(
+    ("name", "words"), [("flask_app", "flask_app, which is there, is no variable"), ("mine", "Where the last app")]
+)
+def test_apps_that_are_nowhere_are_told_from_an_empty_list(inventory, name, words):
+    apps = inventory / "group_vars" / "app_servers.yml"
+    apps.write_text(yaml.safe_dump({name: [APP]}))
+    status, output = run(inventory, "playbooks/check.yml")
+    assert status != 0
+    assert (
+        f"No host has it: group_vars is read beside the inventory that -i names, and in its folder. {words}" in output
+    )
+    write(apps)
+    status, output = run(inventory, "playbooks/check.yml")
+    assert status != 0
+    assert "flask_apps is []." in output
+    assert "No host has it" not in output
+
+
 def test_apps_that_nobody_defines_are_named(inventory):
     (inventory / "group_vars" / "app_servers.yml").write_text("flask_apps: '{{ mine }}'\n")
     status, output = run(inventory, "playbooks/check.yml")

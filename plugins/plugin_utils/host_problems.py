@@ -46,6 +46,15 @@ def flask_apps_agreed(groups: Groups, hostvars: HostVars) -> Any:  # noqa: ANN40
     return max(found, key=found.count) if found else []
 
 
+def nobody_has_apps(groups: Groups, hostvars: HostVars) -> str:
+    """Return what is to be said where no host has flask_apps, empty where one has; an empty list may be what is meant."""
+    hosts = [*groups.get("app_servers", []), *groups.get("load_balancers", [])]
+    if not hosts or any("flask_apps" in hostvars[host] for host in hosts):
+        return ""
+    other = " flask_app, which is there, is no variable of an inventory." if "flask_app" in hostvars[hosts[0]] else ""
+    return f" No host has it: group_vars is read beside the inventory that -i names, and in its folder.{other}"
+
+
 def difference_problems(apps: Any, groups: Groups, hostvars: HostVars) -> Iterator[str]:  # noqa: ANN401
     """Yield the hosts whose flask_apps is another one: HAProxy would look for their instances where none is."""
     lists = list(_lists(groups, hostvars))

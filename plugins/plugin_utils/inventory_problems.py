@@ -29,6 +29,7 @@ from ansible_collections.flask_haproxy.deploy.plugins.plugin_utils.host_problems
     host_problems,
     let_go,
     name_problems,
+    nobody_has_apps,
     run_option,
     run_problems,
     told_problems,
@@ -75,7 +76,8 @@ def flask_problems(
         return found
     if not isinstance(apps, list) or not (apps or unlisted or let_go(groups, hostvars)):
         last = " Where the last app is to go: -e let_go=NAME." if apps == [] else ""
-        fix = f"make it a list with one entry an app; README.md shows one.{last}"
+        missing = nobody_has_apps(groups, hostvars)
+        fix = f"make it a list with one entry an app; README.md shows one.{missing}{last}"
         return [*found, f"flask_apps is {shown('', apps)}. Fix: {fix}"]
     usable, problems = _entries(apps, groups, hostvars, sources)
     found += problems

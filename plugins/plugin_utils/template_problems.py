@@ -17,7 +17,17 @@ from jinja2 import TemplateError, Undefined
 # What stands where a value cannot be evaluated, so that the others can be looked at.
 UNREADABLE = "(cannot be evaluated)"
 OF_HOSTS = frozenset(
-    ("ansible_host", "app", "app_address", "app_backup", "app_weight", "flask_apps", "let_go", "number_base")
+    (
+        "ansible_host",
+        "app",
+        "app_address",
+        "app_backup",
+        "app_weight",
+        "flask_app",
+        "flask_apps",
+        "let_go",
+        "number_base",
+    )
 )
 NAMED = 3  # hosts, in a message
 # Variables that nobody misses where they are mistyped.
