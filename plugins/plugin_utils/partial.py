@@ -240,10 +240,9 @@ def flask_removal_problem(
             f"{name} is in flask_apps, and {', '.join(listed)} in its group. Fix: take its entry out, or "
             f"{listed[0] if len(listed) == 1 else 'them'} out of the group; run flask_haproxy.deploy.site, then this."
         )
-    servers = [one for backend in known if backend["name"] == name for one in backend.get("servers", [{"name": ""}])]
     # An earlier release of this project has not written down which servers a backend has.
+    servers = [one for backend in known if backend["name"] == name for one in backend.get("servers", [{"name": ""}])]
     asked = {one["name"].rpartition("-")[0] for one in servers}
-    if found := [host for host in hosts if host in asked or "" in asked]:
-        where = ", ".join(found)
-        return f"a balancer still sends requests to {name} on {where}. Fix: run flask_haproxy.deploy.site first, without -e app."
+    if found := ", ".join(host for host in hosts if {host, ""} & asked):
+        return f"a balancer still sends requests to {name} on {found}. Fix: run flask_haproxy.deploy.site first, without -e app."
     return ""
