@@ -167,7 +167,6 @@ def test_database_whose_name_is_no_text_is_kept(tmp_path):
     assert os.listdir(os.fsencode(back)) == [b"caf\xe9.db"]  # noqa: PTH208
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="nobody else may become a user")
 def test_restore_after_which_the_app_is_not_healthy_is_one(monkeypatch):
     found = load("modules/flask_state.py")
     app = SimpleNamespace(
@@ -189,6 +188,7 @@ def test_restore_after_which_the_app_is_not_healthy_is_one(monkeypatch):
     assert "/var/lib/flask-shop.before" in said
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="nobody else may become a user")
 def test_what_a_child_says_is_passed_on(tmp_path):
     (tmp_path / "broken.db").write_bytes(state.MAGIC + b"x" * 5000)
     with pytest.raises(HostError, match=f"^{tmp_path}/broken.db is a database"):
