@@ -189,7 +189,7 @@ def test_renamed_app_takes_over_from_the_one_before(third, afterwards):
 def test_app_in_no_list_is_taken_away(afterwards):
     refused(
         playbook(*afterwards, "--extra-vars", "app=renamed", name="playbooks/remove.yml"),
-        "renamed is in flask_apps, and app1 in its group. Fix: take its entry out",
+        "renamed is in flask_apps, and app1, app2 in its group. Fix: take its entry out",
     )
     refused(
         playbook(*variables(flask_apps=[RENAMED]), "--extra-vars", "app=third", name="playbooks/remove.yml"),
