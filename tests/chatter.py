@@ -69,8 +69,12 @@ def main(address, hostname, transport, count):
     for one in clients:
         one.over.set()
         one.thread.join()
-    time.sleep(2)
+    # What was said last arrives late on a busy machine; some of it twice, if at all, within a moment.
     tail = {text for one in clients for _, text in one.said[-10:]}
+    end = time.monotonic() + 30
+    while time.monotonic() < end and not all(tail <= set(one.heard) for one in clients):
+        time.sleep(0.1)
+    time.sleep(1)
     found = {
         "transports": sorted({one.transport for one in clients}),
         "connected": [one.client.connected for one in clients],
