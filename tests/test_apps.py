@@ -21,6 +21,12 @@ def test_servers_of_several_hosts_alternate(apps_model):
     ]
 
 
+def test_app_without_a_server_is_found(apps_model):
+    backends = apps_model.flask_backends([app(), app(name="b", port=6001, instances=1)], FLEET, ADDRESSES)
+    assert apps_model.flask_all_out(backends, {"b/web1-1": {}, "hello/web1-1": {}, "old/web1-1": {}}) == []
+    assert apps_model.flask_all_out(backends, {"b/web1-1": {}, "hello/web1-1": {}, "b/web2-1": {}}) == ["b"]
+
+
 def test_host_that_is_its_only_balancer_uses_loopback(apps_model):
     assert apps_model.app_address("web1", GROUPS, {"web1": {}}) == "127.0.0.1"
     assert apps_model.app_address("web1", FLEET, {"web1": {}}) is None

@@ -10,6 +10,8 @@ certificates = load("plugin_utils/certificates.py")
 files = load("plugin_utils/balancer_files.py")
 CA, OTHER = Authority(), Authority("Other")
 WHOLE = CA.intermediate + CA.root
+# As Ansible gives what is no text.
+DER = b"0\x82\x01\x0a\x02".decode(errors="surrogateescape")
 BACKENDS = [{"hostnames": ["a.test", "b.test"]}, {"hostnames": []}]
 
 
@@ -46,6 +48,11 @@ def broken():
     good, key = CA.issue("a.test", "b.test")
     yield good + WHOLE, CA.issue("a.test")[1], "has the key of another certificate. Fix: the one that it was"
     yield good + WHOLE, "", "has no private key. Fix: name its file as `key`"
+    yield (
+        good + WHOLE,
+        DER,
+        "has no private key. Fix: name its file as `key`, or add it to this one, in PEM: of others ",
+    )
     yield good + WHOLE, "-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----", "has a key that cannot be read"
     secret, locked = CA.issue("a.test", "b.test", passphrase=b"secret")
     yield secret + WHOLE, locked, "has a key with a passphrase, which HAProxy could not ask for"
@@ -53,13 +60,29 @@ def broken():
     yield good + CA.intermediate, key, "ends at CN=Test intermediate, whose issuer CN=Test root is no root"
     yield good + OTHER.intermediate, key, "has, after CN=a.test, CN=Other intermediate, which has not issued it"
     yield good + CA.root + CA.intermediate, key, "which has not issued it. Fix: the certificate first"
+    yield (
+        CA.root + CA.intermediate + good,
+        key,
+        "has, after CN=Test root, CN=Test intermediate, which has not issued it",
+    )
+    yield (
+        CA.intermediate + good,
+        key,
+        "has, after CN=Test intermediate, CN=a.test, which has not issued it. Fix: the certificate",
+    )
     old, old_key = CA.issue("a.test", "b.test", days=(-90, -1))
     yield old + WHOLE, old_key, "has expired: CN=a.test was valid until "
     early, early_key = CA.issue("a.test", "b.test", days=(1, 90))
     yield early + WHOLE, early_key, "is not valid yet: CN=a.test is so from "
     nameless, nameless_key = CA.issue()
     yield nameless + WHOLE, nameless_key, "names no host (it has no subjectAltName)"
-    yield "text", key, "is no certificate (Unable to load PEM file). Fix: PEM"
+    yield "text", key, "is no certificate (Unable to load PEM file). Fix: PEM, as in -----BEGIN CERTIFICATE-----"
+    yield (
+        DER,
+        key,
+        "is no certificate (it is no text). Fix: PEM, as in -----BEGIN CERTIFICATE-----; of another form `openssl x509",
+    )
+    yield key, good + WHOLE, "is no certificate (it has a PRIVATE KEY). Fix: PEM"
 
 
 @pytest.mark.parametrize(
@@ -119,6 +142,7 @@ def test_chain_of_a_host_comes_without_its_key(tmp_path):
     certificate, key = CA.issue("a.test")
     (tmp_path / "a.pem").write_text(key + certificate + WHOLE)
     (tmp_path / "a.key").write_text(key)
+    (tmp_path / ".gitignore").write_text("*.key")
     assert module.texts(tmp_path) == module.texts(tmp_path / "a.pem") == [certificate + WHOLE]
     assert module.texts(tmp_path / "b.pem") == []
 
@@ -185,6 +209,14 @@ def test_redirect_names_the_port_of_tls(apps_model):
         "    bind *:8443 ssl crt /a crt /b alpn h2,http/1.1\n    bind :::8443 v6only ssl crt /a crt /b alpn" in config
     )
     assert "redirect prefix https://%[var(txn.host)]:8443 code 308" in config
+
+
+def test_page_that_is_empty_is_refused():
+    backend = {"name": "shop", "maintenance": {"page": "closed.html"}}
+    result = files.certificates([], [backend], {}, {"closed.html": ""}.__getitem__, {})
+    assert result.problems == [
+        "maintenance.page of shop is 'closed.html', which is empty. Fix: a page with text, or leave the key out."
+    ]
 
 
 def test_page_that_is_not_utf8_is_refused():

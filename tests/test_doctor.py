@@ -107,6 +107,7 @@ FAULTS = [
     (another_version, CRITICAL, "all", "on 2 versions: v1 on app1-1; v2 on app2-1, app1-2, app2-2"),
     (lambda s: s.app_hosts["app1"]["apps"]["hello"]["instances"].pop(), CRITICAL, "app1", "hello/app1-2 is in the inventory"),
     (lambda s: process(s, "flask-x@mail-1.service", "inactive"), CRITICAL, "app1", "flask-x@mail-1.service is inactive (dead)"),
+    (lambda s: process(s, "flask-x@mail-1.service", "active", restarts=3, started=NOW - 2), WARNING, "app1", "restarted 3 times"),
     (lambda s: process(s, "flask-x@nightly.service", "inactive", "exit-code"), WARNING, "app1", "ended with exit-code"),
     (lambda s: process(s, "flask-x@nightly.timer", "inactive"), CRITICAL, "app1", "flask-x@nightly.timer is inactive (dead)"),
     (lambda s: process(s, "flask-x@mail-1.service", "activating", restarts=9), CRITICAL, "app1", "is activating (dead)"),

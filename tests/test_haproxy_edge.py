@@ -123,6 +123,14 @@ def test_limit_counts_the_address_that_a_trusted_proxy_names(speak, apps_model):
     assert [status for status, _, _ in found] == [200, 200, 429, 429, 200, 200, 429, 200, 200, 429]
 
 
+@pytest.mark.parametrize("salt", ["a#b", "it's", 'a"b'])
+def test_password_is_known_whatever_its_salt(speak, apps_model, salt):
+    command = ["openssl", "passwd", "-5", "-salt", salt, "secret"]
+    hashed = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    requests = [(OTHER, HOST, ("Authorization", f"Basic {word}")) for word in ("YW5uYTpzZWNyZXQ=", "YW5uYTp3cm9uZw==")]
+    assert [status for status, _, _ in speak(apps_model, requests, {"auth": {"anna": hashed}})] == [200, 401]
+
+
 @pytest.fixture(scope="module")
 def tls():
     """Return the variables and the files of a balancer with a certificate."""

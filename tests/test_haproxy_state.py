@@ -1,5 +1,6 @@
 """A configuration and the files beside it are replaced and taken back together."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -8,12 +9,15 @@ from tests.conftest import load
 
 state = load("module_utils/haproxy_state.py")
 parser = load("module_utils/haproxy_parser.py")
+files = load("module_utils/haproxy_files.py")
+maintenance = load("module_utils/haproxy_maintenance.py")
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """Give a folder with a configuration that runs."""
     monkeypatch.setattr(state, "CERTIFICATES", tmp_path / "certificates")
+    monkeypatch.setattr(state, "PAGES", tmp_path / "maintenance")
     monkeypatch.setattr(state, "drained", dict)
     monkeypatch.setattr(state, "LOADED", tmp_path / "state" / "loaded.json")
     (tmp_path / "haproxy.cfg").write_text("old\n")
@@ -69,6 +73,57 @@ def test_without_a_configuration_nothing_is_pruned(folder, monkeypatch):
     one.prune()
     assert found(folder)["haproxy.cfg"] == "old\n"
     assert "old.pem" in found(folder)
+
+
+def test_certificate_that_somebodys_own_line_names_stays(folder, monkeypatch):
+    monkeypatch.setattr(state, "apply", lambda *_, **__: ("reloaded", ""))
+    one = wanted(folder, content=f"frontend a\n    bind *:8443 ssl crt {folder}/certificates/old.pem\n")
+    one.load(restart=False)
+    one.prune()
+    assert found(folder)["old.pem"] == "old old"
+
+
+def test_page_that_no_app_has_any_more_goes(folder, monkeypatch):
+    monkeypatch.setattr(state, "apply", lambda *_, **__: ("reloaded", ""))
+    pages = folder / "maintenance"
+    pages.mkdir()
+    for name in ("a", "gone"):
+        (pages / f"{name}.html").write_text("old")
+    one = wanted(folder, files={str(pages / "a.html"): "new"})
+    one.load(restart=False)
+    one.prune()
+    assert [path.name for path in pages.iterdir()] == ["a.html"]
+
+
+def test_maintenance_of_what_is_gone_is_over(tmp_path, monkeypatch):
+    monkeypatch.setattr(maintenance, "MAINTENANCE", tmp_path / "maintenance.map")
+    monkeypatch.setattr(maintenance, "audit", lambda _: None)
+    maintenance.forget(["a"])
+    assert maintenance.written() == []
+    maintenance.write(["gone", "a"])
+    maintenance.forget(["a", "b"])
+    assert maintenance.written() == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("record", "text"),
+    [
+        ({"path": "a.pem", "names": ["a.test", "b.test"]}, "old a"),
+        ({"path": "a.pem", "names": ["b.test"]}, "stand-in"),
+        # It may be one that stands in itself.
+        ({"path": "a.pem", "names": ["a.test"], "failed": True}, "stand-in"),
+        ({"path": "gone.pem", "names": ["a.test"]}, "stand-in"),
+    ],
+)
+def test_one_that_was_issued_for_the_same_names_stands_in(folder, monkeypatch, record, text):
+    certificates = folder / "certificates"
+    (folder / "acme.json").write_text(json.dumps({"old": record | {"path": str(certificates / record["path"])}}))
+    monkeypatch.setattr(files, "ACME", folder / "acme.json")
+    found = files.standing_in(
+        {str(certificates / name): "stand-in" for name in ("new.pem", "old.pem")},
+        {"new": {"path": str(certificates / "new.pem"), "names": ["a.test"]}},
+    )
+    assert found == {str(certificates / "new.pem"): text}
 
 
 def test_what_is_told_at_run_time_is_no_reason_to_load_anew(folder, monkeypatch):

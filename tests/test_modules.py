@@ -202,6 +202,18 @@ def test_port_that_somebody_else_holds():
     )
 
 
+def test_port_of_another_app_in_the_list_is_not_freed_by_removing_that():
+    preflight = load("modules/host_preflight.py")
+    held = {5001: preflight.Listener(8, "python3", "flask-hello@1.service")}
+    wanted = [{"port": 5001, "owner": "flask-shop@1.service"}]
+    assert "remove -e app=hello` frees" in next(preflight.port_problems(wanted, held))
+    (found,) = preflight.port_problems([*wanted, {"port": 5101, "owner": "flask-hello@1.service"}], held)
+    assert found == (
+        "port 5001, which flask-shop@1.service is to listen on, is held by the app hello, which has to leave it before. "
+        "Fix: a port for hello that is free, and -e app=hello, which deploys it alone; then all. Or another port for shop."
+    )
+
+
 @pytest.mark.parametrize("unit", ["ssh.service", "session-4.scope", "systemd-logind.service", "user@1000.service", ""])
 def test_port_of_somebody_who_is_logged_in_is_not_freed_by_locking_him_out(unit):
     preflight = load("modules/host_preflight.py")

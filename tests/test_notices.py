@@ -1,5 +1,7 @@
 """What notify_command is told of a run, and that it runs once or not at all."""
 
+import time
+
 from tests.conftest import load
 
 notices = load("plugin_utils/notices.py")
@@ -42,6 +44,13 @@ def test_command_that_fails_says_so_without_itself(tmp_path):
     assert notify.tell("sh -c 'echo tok; echo no >&2; exit 3'", {}, str(tmp_path), 20) == "it ended with status 3: no"
     assert notify.tell("./none --token=secret", {}, str(tmp_path), 20) == "it cannot be run: No such file or directory"
     assert notify.tell("sleep 20", {}, str(tmp_path), 0.2) == "it had not ended after 0.2 s"
+
+
+def test_what_a_command_leaves_in_the_background_is_not_waited_for(tmp_path):
+    began = time.monotonic()
+    left = "sh -c 'sleep 5 & echo no; exit 3'"
+    assert notify.tell(left, {}, str(tmp_path), 4) == "it ended with status 3: no"
+    assert time.monotonic() - began < 4
 
 
 def test_reason_of_any_length_and_letters_can_be_told(tmp_path):

@@ -247,6 +247,14 @@ def test_what_a_host_runs_on_beside_an_app_is_named():
     ],
 )
 def test_what_may_be_taken_away(name, host, known, words):
-    found = partial.flask_removal_problem(APPS, name, host, GROUPS, known)
+    found = partial.flask_removal_problem(APPS, name, [host], GROUPS, known)
     assert words in found
     assert bool(found) == bool(words)
+
+
+def test_all_hosts_where_an_app_is_in_use_are_named_at_once():
+    both = [{"name": "old", "servers": [{"name": "web1-1"}, {"name": "web2-1"}]}]
+    found = partial.flask_removal_problem(APPS, "old", ["web1", "web2", "web3"], GROUPS, both)
+    assert "requests to old on web1, web2. Fix" in found
+    found = partial.flask_removal_problem(APPS, "hello", ["web1", "web2"], GROUPS | {"workers": ["web1", "web2"]}, [])
+    assert "and web1, web2 in its group. Fix: take its entry out, or them out of the group;" in found

@@ -109,6 +109,24 @@ def test_what_nobody_defines_is_named_with_its_hosts_beside_all_else_that_is_wro
     assert output.partition("fatal:")[0].count(" Fix: ") == 7, output
 
 
+@pytest.mark.parametrize(
+    ("name", "words"), [("flask_app", "flask_app, which is there, is no variable"), ("mine", "Where the last app")]
+)
+def test_apps_that_are_nowhere_are_told_from_an_empty_list(inventory, name, words):
+    apps = inventory / "group_vars" / "app_servers.yml"
+    apps.write_text(yaml.safe_dump({name: [APP]}))
+    status, output = run(inventory, "playbooks/check.yml")
+    assert status != 0
+    assert (
+        f"No host has it: group_vars is read beside the inventory that -i names, and in its folder. {words}" in output
+    )
+    write(apps)
+    status, output = run(inventory, "playbooks/check.yml")
+    assert status != 0
+    assert "flask_apps is []." in output
+    assert "No host has it" not in output
+
+
 def test_apps_that_nobody_defines_are_named(inventory):
     (inventory / "group_vars" / "app_servers.yml").write_text("flask_apps: '{{ mine }}'\n")
     status, output = run(inventory, "playbooks/check.yml")
@@ -193,6 +211,17 @@ def test_limit_to_one_of_the_hosts_is_taken(inventory):
             "app is hello, command is missing, host is web1. Fix: -e app=, one of",
         ),
         ("site.yml", "lock_wait=soon", "lock_wait is 'soon'. Fix: write a whole number."),
+        ("site.yml", "ap=hello", "ap is no variable for -e. Fix: app, if that is meant; else another name."),
+        ("playbooks/remove.yml", "app=old hosts=web1", "hosts is no variable for -e. Fix: host, if that is meant;"),
+        (
+            "playbooks/remove.yml",
+            "app=old host=web4",
+            "Nothing was changed: host is web4, which the inventory does not have. Fix: -e host=, one of db1, web1,",
+        ),
+        ("playbooks/rollback.yml", "Deploymnet=1", "Deploymnet is no variable for -e. Fix: deployment, if that is"),
+        ("site.yml", "canary_weight=10", "canary_weight is no variable for -e. Fix: weight, if that is meant;"),
+        ("site.yml", "canary_wieght=10", "canary_wieght is no variable for -e. Fix: weight, if that is meant;"),
+        ("playbooks/canary.yml", "app=hello wieght=10", "wieght is no variable for -e. Fix: weight, if that is"),
         (
             "site.yml",
             "app=hallo",
@@ -204,6 +233,43 @@ def test_what_a_run_is_told_is_checked(inventory, name, extra, words):
     status, output = run(inventory, name, f"--extra-vars={extra}")
     assert status != 0
     assert words in output
+
+
+def test_deployment_of_one_of_several_apps_needs_its_name(inventory):
+    write(inventory / "group_vars" / "app_servers.yml", APP, APP | {"name": "b", "port": 5201, "path": "/b"})
+    status, output = run(inventory, "playbooks/rollback.yml", "--extra-vars=deployment=1234")
+    assert status != 0
+    assert (
+        "deployment is 1234, which is of one app, and there are several. Fix: beside it, -e app=, one of hello, b."
+        in output
+    )
+    assert "Look for" not in output
+
+
+def test_variables_of_somebody_elses_are_no_mistakes(inventory):
+    """Whether their templates use it, nobody can say; of the inventory, nothing was typed for this run."""
+    (inventory / "group_vars" / "all.yml").write_text("ap: 1\nhosts: [a]\n")
+    status, output = run(inventory, "playbooks/check.yml", "--extra-vars=stage=test version=1.2 deploy_env=x")
+    assert status == 0, output
+
+
+@pytest.mark.parametrize("limit", ["web2", "lb1"])
+@pytest.mark.parametrize("name", ["run", "backup", "restore"])
+def test_limit_that_leaves_out_the_host_is_no_success(inventory, name, limit):
+    """Else a backup of nothing would be one."""
+    write(inventory / "group_vars" / "app_servers.yml", APP | {"hosts": "others"})
+    (inventory / "others.yml").write_text("others: {hosts: {web1: , web3: }}\n")
+    archive = inventory / "archive.tar.gz"
+    archive.touch()
+    status, output = run(
+        inventory,
+        f"playbooks/{name}.yml",
+        "--limit",
+        limit,
+        f"--extra-vars=app=hello host=web1 command=ls archive={archive}",
+    )
+    assert status != 0, output
+    assert f"Nothing was done: --limit {limit} leaves out web1" in output
 
 
 def test_shell_asks_for_an_app(inventory):

@@ -194,6 +194,7 @@ REFUSED = {
         [app(auth={"anna": "secret"})],
         "auth.anna is no whole hash (value not shown). Fix: all that `openssl passwd -5` prints, which begins with $5$",
     ),
+    "salt that crypt does not take": ([app(auth={"anna": "$5$a\\b$" + "a" * 43})], "auth.anna is no whole hash"),
     "part of a password": ([app(auth={"anna": "$5$somesalt$" + "a" * 42})], "auth.anna is no whole hash"),
     "user that is none to YAML": (
         [app(auth={False: "$5$somesalt$" + "a" * 43})],
@@ -213,6 +214,10 @@ REFUSED = {
     "tunnel of a month": (
         [app(tunnel_timeout=30 * 86400)],
         "tunnel_timeout is 2592000. Fix: a number from 0 to 2073600.",
+    ),
+    "mask the other way round": (
+        [app(maintenance={"allow": ["192.0.2.0/255.255.255.0", "192.0.2.0/0.0.0.255"]})],
+        "maintenance.allow has '192.0.2.0/0.0.0.255'. Fix: an address or a network, like 192.0.2.0/24.",
     ),
     "let through": ([app(maintenance={"allow": ["me"]})], "maintenance.allow has 'me'. Fix: an address or a network"),
     "same name in two ways": (

@@ -9,11 +9,16 @@ import sqlite3
 import tarfile
 import threading
 import zlib
+from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import MagicMock, Mock
 
 import pytest
 from ansible_collections.flask_haproxy.deploy.plugins.module_utils import state
 from ansible_collections.flask_haproxy.deploy.plugins.module_utils.state import as_user, members, save, unpack
 from ansible_collections.flask_haproxy.deploy.plugins.module_utils.systemd import HostError
+
+from tests.conftest import load
 
 
 def rows(path):
@@ -125,6 +130,20 @@ def test_database_that_is_broken_is_named(tmp_path):
         save(home, io.BytesIO())
 
 
+def test_file_that_becomes_shorter_is_named(tmp_path, monkeypatch):
+    found = tarfile.TarFile.gettarinfo
+
+    def earlier(*arguments, **named):
+        info = found(*arguments, **named)
+        info.size += 1
+        return info
+
+    (tmp_path / "app.log").write_text("a line\n")
+    monkeypatch.setattr(tarfile.TarFile, "gettarinfo", earlier)
+    with pytest.raises(HostError, match=r"/app\.log became shorter while it was read.* Fix: save once more"):
+        save(tmp_path, io.BytesIO())
+
+
 def test_database_that_stays_locked_is_named_and_waited_for_no_longer(tmp_path, monkeypatch):
     monkeypatch.setattr(state, "BUSY", 0.1)
     with contextlib.closing(sqlite3.connect(tmp_path / "busy.db")) as connection:
@@ -146,6 +165,27 @@ def test_database_whose_name_is_no_text_is_kept(tmp_path):
     archive.seek(0)
     unpack(archive, back)
     assert os.listdir(os.fsencode(back)) == [b"caf\xe9.db"]  # noqa: PTH208
+
+
+def test_restore_after_which_the_app_is_not_healthy_is_one(monkeypatch):
+    found = load("modules/flask_state.py")
+    app = SimpleNamespace(
+        name="shop", numbers=lambda: [1], listens_at=lambda _: ("127.0.0.1", 1), linked=lambda _: "d1", unit="flask-shop@{}".format,
+        health_path=lambda _: "/", health_check=lambda _: {},
+    )  # fmt: skip
+    module = SimpleNamespace(
+        params={"archive": __file__, "health_host": "x", "timeout": 0}, fail_json=Mock(side_effect=SystemExit)
+    )
+    for name in ("as_user", "swap", "audit", "shutil", "tempfile"):
+        monkeypatch.setattr(found, name, MagicMock())
+    monkeypatch.setattr(found, "health", lambda *_: "answered 500")
+    with pytest.raises(SystemExit):
+        found.restore(module, app, Path("/var/lib/flask-shop"))
+    said = module.fail_json.call_args.kwargs["msg"]
+    assert said.startswith(
+        "The state of shop was restored, but flask-shop@1 is not healthy with it: answered 500. Fix: "
+    )
+    assert "/var/lib/flask-shop.before" in said
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="nobody else may become a user")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
-from typing import Any
+import tempfile
+from typing import IO, Any
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.flask_haproxy.deploy.plugins.plugin_utils.notices import notice, reasons_of
@@ -23,17 +24,24 @@ def as_variable(value: str) -> str:
 def tell(command: str, told: dict[str, str], folder: str, seconds: float) -> str:
     """Run a command, and return what went wrong, empty for nothing. It may hold a secret, so it is not shown."""
     variables = {key: as_variable(value) for key, value in told.items()}
-    try:
-        done = subprocess.run(
-            shlex.split(command), cwd=folder, env=os.environ | variables, stdin=subprocess.DEVNULL,
-            capture_output=True, encoding="utf-8", errors="replace", check=False, timeout=seconds,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        return f"it had not ended after {seconds:g} s"
-    except OSError as error:
-        return f"it cannot be run: {error.strerror}"
-    said = "\n".join((done.stderr or done.stdout).strip().splitlines()[-LINES:])
-    return f"it ended with status {done.returncode}{': ' if said else ''}{said}" if done.returncode else ""
+    # Into files: a pipe would be waited for until all that the command has left in the background has ended.
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+        try:
+            status = subprocess.run(
+                shlex.split(command), cwd=folder, env=os.environ | variables, stdin=subprocess.DEVNULL,
+                stdout=output, stderr=errors, check=False, timeout=seconds,
+            ).returncode  # fmt: skip
+        except subprocess.TimeoutExpired:
+            return f"it had not ended after {seconds:g} s"
+        except OSError as error:
+            return f"it cannot be run: {error.strerror}"
+        said = _last_lines(errors) or _last_lines(output)
+    return f"it ended with status {status}{': ' if said else ''}{said}" if status else ""
+
+
+def _last_lines(file: IO[bytes]) -> str:
+    file.seek(0)
+    return "\n".join(file.read().decode(errors="replace").strip().splitlines()[-LINES:])
 
 
 class ActionModule(ActionBase):

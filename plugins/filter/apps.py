@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ansible_collections.flask_haproxy.deploy.plugins.plugin_utils.apps import (
+    flask_all_out,
     flask_app_balancers,
     flask_apps_complete,
     flask_apps_here,
@@ -24,6 +25,7 @@ class FilterModule:
     def filters(self) -> dict[str, Any]:
         """Return {name of the filter: function}."""
         return {
+            "flask_all_out": flask_all_out,
             "flask_app_balancers": flask_app_balancers,
             "flask_apps_complete": flask_apps_complete,
             "flask_apps_here": flask_apps_here,

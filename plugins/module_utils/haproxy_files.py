@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ LOADED = Path("/etc/haproxy/loaded.json")
 CERTIFICATES = Path("/etc/haproxy/certificates")
 # A line for each backend that is in maintenance: its name, and `on`.
 MAINTENANCE = Path("/etc/haproxy/maintenance.map")
+# Pages that are shown meanwhile, by the names of their backends.
+PAGES = Path("/etc/haproxy/maintenance")
 # {name: {path, names, …}}: what certbot keeps for HAProxy, as it was asked for.
 ACME = Path("/etc/haproxy/acme.json")
 OURS = "Written by the role haproxy;"
@@ -49,6 +51,21 @@ def known_backends(config: str) -> list[dict[str, Any]]:
 def known_servers() -> list[str]:
     """Return the servers that are or once were in the configuration, `backend/server`, as far as it was recorded."""
     return list(read_json(LOADED).get("servers", []))
+
+
+def standing_in(texts: Mapping[str, str], acme: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Return {path: text} of the files in `texts` that are not there yet.
+
+    For a certificate that is to be issued (`acme`, {name: {path, names}}), that is one which has been issued for the same
+    names, of an app that was called otherwise or is gone; where there is none, what `texts` has.
+    """
+    names = {one["path"]: set(one["names"]) for one in acme.values()}
+    older = [one for one in read_json(ACME).values() if "failed" not in one and Path(one["path"]).is_file()]
+    found = {path: text for path, text in texts.items() if not Path(path).exists()}
+    for path in found.keys() & names.keys():
+        same = next((Path(one["path"]) for one in older if names[path] <= set(one["names"])), None)
+        found[path] = read_file(same) if same else found[path]
+    return found
 
 
 def with_drained(config: str, out: Collection[str], back: Collection[str] = ()) -> str:

@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
+from ansible_collections.flask_haproxy.deploy.plugins.module_utils.files import read_file, write_file
 from ansible_collections.flask_haproxy.deploy.plugins.module_utils.haproxy_files import MAINTENANCE
 from ansible_collections.flask_haproxy.deploy.plugins.module_utils.haproxy_master import MASTER_SOCKET, ask
 from ansible_collections.flask_haproxy.deploy.plugins.module_utils.haproxy_servers import Balancer, HAProxyError
+from ansible_collections.flask_haproxy.deploy.plugins.module_utils.systemd import audit
 
 
 def in_maintenance(text: str) -> list[str]:
     """Return the backends in a text like the map file: a name a line, and what follows it."""
     return [line.split()[0] for line in text.splitlines() if line.strip() and not line.startswith("#")]
+
+
+def written() -> list[str]:
+    """Return the backends that the next start of HAProxy has in maintenance."""
+    return sorted(in_maintenance(read_file(MAINTENANCE))) if MAINTENANCE.is_file() else []
+
+
+def write(backends: Collection[str]) -> None:
+    """Have these in maintenance, and no others, from the next start of HAProxy on."""
+    write_file(MAINTENANCE, "".join(f"{name} on\n" for name in sorted(backends)), 0o600)
+
+
+def forget(backends: Collection[str]) -> None:
+    """Forget the maintenance of all backends but those that there are: one that comes by such a name is to be asked."""
+    gone = set(written()).difference(backends)
+    if gone:
+        write(set(written()) - gone)
+        audit(f"{' '.join(sorted(gone))}: maintenance ends, with the app")
 
 
 def shown(worker: int) -> list[str]:

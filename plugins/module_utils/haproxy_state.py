@@ -18,10 +18,12 @@ from ansible_collections.flask_haproxy.deploy.plugins.module_utils.haproxy_files
     CONFIG,
     LOADED,
     MAINTENANCE,
+    PAGES,
     SEAL,
     altered,
     drained,
     sealed,
+    standing_in,
     with_drained,
 )
 from ansible_collections.flask_haproxy.deploy.plugins.module_utils.haproxy_master import MASTER_SOCKET, processes
@@ -42,6 +44,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     # Keys of certificates are in them.
     "files": {"type": "dict", "no_log": True},
     "stand_ins": {"type": "dict", "no_log": True},
+    "acme": {"type": "dict"},
     "path": {"type": "path", "default": str(CONFIG)},
     "takeover": {"type": "bool", "default": False},
     "restart": {"type": "bool", "default": False},
@@ -67,7 +70,7 @@ class Wanted:
         # What somebody changed by hand is still known for it when a drain has gone over it.
         if params.get("content") or (self.old and SEAL in self.old and not altered(self.old)):
             self.content = sealed(self.content)
-        stand_ins = {path: text for path, text in (params.get("stand_ins") or {}).items() if not Path(path).exists()}
+        stand_ins = standing_in(params.get("stand_ins") or {}, params.get("acme") or {})
         asked = {Path(path): str(text) for path, text in (stand_ins | (params.get("files") or {})).items()}
         self.before = {path: read_file(path) if path.is_file() else None for path in asked}
         self.beside = {path: text for path, text in asked.items() if self.before[path] != text}
@@ -112,9 +115,11 @@ class Wanted:
         )
 
     def prune(self) -> None:
-        """Remove the certificates that a new configuration no longer has."""
-        for path in CERTIFICATES.glob("*.pem") if self.params.get("content") else ():
-            if path not in self.before and path not in (Path(name) for name in self.params.get("stand_ins") or {}):
+        """Remove the certificates and pages that a new configuration no longer has; what somebody's own lines name stays."""
+        needed = {*map(str, self.before), *(self.params.get("stand_ins") or {}), *self.files}
+        there = (*CERTIFICATES.glob("*.pem"), *PAGES.glob("*.html"))
+        for path in there if self.params.get("content") else ():
+            if str(path) not in needed:
                 path.unlink()
 
     def _read(self) -> dict[str, str]:

@@ -136,11 +136,25 @@ def save(home: Path, archive: BinaryIO) -> dict[str, Any]:
                     copy.unlink()
                     databases.append(shown(name))
                 else:
-                    tar.add(path, name, recursive=False)
+                    _add(tar, path, name)
                 count += 1
     # The process that has it ends without closing anything.
     archive.flush()
     return {"count": count, "databases": databases}
+
+
+def _add(tar: tarfile.TarFile, path: Path, name: Path) -> None:
+    """Add a file, folder or link; HostError for a file of which a part is gone before it has been read."""
+    try:
+        tar.add(path, name, recursive=False)
+    except OSError as error:
+        # tarfile's own, with no number of the system's: the archive has said already how long the file is.
+        if error.errno is not None:
+            raise
+        raise HostError(
+            f"{shown(path)} became shorter while it was read, as a log does that is emptied. Fix: save once more; where it "
+            "is written anew all the time, have the app keep it elsewhere, as in /tmp or the journal"
+        ) from error
 
 
 @contextlib.contextmanager

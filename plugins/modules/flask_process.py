@@ -98,12 +98,17 @@ def place(app: App, process: str, deployment: str, units: Units) -> None:
         # With the time that it was given itself, before its units are others.
         run("systemctl", "stop", app.unit(process), check=False)
     write_file(app.drop_in(process), units.service)
+    new = bool(units.timer) and not timer.is_file()
     anew = write_file(timer, units.timer) if units.timer else False
     app.point(process, deployment)
     unit = timer.name if units.timer else app.unit(process)
     # `enable` reads the units anew as well, but not where there is nothing to enable.
     run("systemctl", "enable", "--quiet", unit, target)
     run("systemctl", "daemon-reload")
+    if new:
+        # When one of this name last ran here, before it was removed: `catch_up` is not for the time without it. One that
+        # does not catch up has nothing of the kind, which systemctl calls a failure.
+        run("systemctl", "clean", "--what=state", unit, check=False)
     # A timer that has not changed goes on: nothing that is due meanwhile is missed.
     run("systemctl", "restart" if anew else "start", unit)
 

@@ -84,8 +84,8 @@ def swap(app: App, new: Path, home: Path) -> None:
         run("systemctl", "start", units)
 
 
-def wait(app: App, host: str, timeout: float) -> None:
-    """Wait until every instance answers its health path; HostError says which one does not."""
+def wait(app: App, host: str, timeout: float) -> str:
+    """Wait until every instance answers its health path; return which one does not and why, empty if they do."""
     end = time.monotonic() + timeout
     for number in app.numbers():
         at, deployment = app.listens_at(number), app.linked(number)
@@ -94,8 +94,9 @@ def wait(app: App, host: str, timeout: float) -> None:
             if not problem:
                 break
             if time.monotonic() > end:
-                raise HostError(f"{app.unit(number)} is not healthy with it: {problem}. The state before is beside it")
+                return f"{app.unit(number)} is not healthy with it: {problem}"
             time.sleep(0.1)
+    return ""
 
 
 def restore(module: AnsibleModule, app: App, home: Path) -> dict[str, Any]:
@@ -109,7 +110,14 @@ def restore(module: AnsibleModule, app: App, home: Path) -> dict[str, Any]:
         swap(app, new, home)
     finally:
         shutil.rmtree(new, ignore_errors=True)
-    wait(app, module.params["health_host"], module.params["timeout"])
+    problem = wait(app, module.params["health_host"], module.params["timeout"])
+    if problem:
+        audit(f"flask-{app.name}: state restored, {problem}")
+        module.fail_json(
+            msg=f"The state of {app.name} was restored, but {problem}. Fix: `journalctl -u 'flask-{app.name}@*'` says why; what "
+            f"was there before is {home}.before until the next restore.",
+            changed=True,
+        )
     return found
 
 

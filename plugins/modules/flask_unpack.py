@@ -129,7 +129,8 @@ def ship(module: AnsibleModule, app: App) -> None:
     if not archives:
         module.exit_json(changed=False, missing=missing)
     if "lib" in missing:
-        unpack(Path(archives["lib"]), homes["lib"])
+        # What a script asks for in its first line (`#!/usr/bin/env python`), and Debian does not have.
+        unpack(Path(archives["lib"]), homes["lib"], links={"bin/python": "/usr/bin/python3"})
     if "release" in missing:
         state = {f"app/{path}": f"/var/lib/flask-{app.name}/{path}" for path in params["state_paths"]}
         links = {"lib": f"../../libs/{params['lib']}"} | state

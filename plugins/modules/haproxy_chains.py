@@ -36,17 +36,18 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 
 CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----\n?", re.DOTALL)
-# HAProxy's manual, `crt`: what belongs to a certificate beside it.
+# HAProxy's manual, `crt`: what belongs to a certificate beside it; it passes over what begins with a dot.
 BESIDE = (".issuer", ".ocsp", ".sctl", ".key")
 
 
 def texts(path: Path) -> list[str]:
     """Return the certificates of a file, or of each file in a folder."""
-    files = sorted(file for file in path.iterdir() if file.suffix not in BESIDE) if path.is_dir() else [path]
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    beside = [file for file in files if file != path and (file.suffix in BESIDE or file.name.startswith("."))]
     return [
         "".join(CERTIFICATE.findall(file.read_text(encoding="utf-8", errors="replace")))
         for file in files
-        if file.is_file()
+        if file.is_file() and file not in beside
     ]
 
 

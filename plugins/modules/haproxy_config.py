@@ -38,6 +38,11 @@ options:
   stand_ins:
     description: The same for files that are only made where there are none yet.
     type: dict
+  acme:
+    description: >-
+      Those of I(stand_ins) that are to be issued, C({name: {path, names}}). Where the host has one that was issued for the
+      same names, that stands in.
+    type: dict
   path:
     description: The file that HAProxy reads.
     type: path
@@ -70,6 +75,7 @@ restart_needed:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.flask_haproxy.deploy.plugins.module_utils.haproxy_maintenance import forget
 from ansible_collections.flask_haproxy.deploy.plugins.module_utils.haproxy_parser import HAPROXY
 from ansible_collections.flask_haproxy.deploy.plugins.module_utils.haproxy_service import SERVICE, restart_needed
 from ansible_collections.flask_haproxy.deploy.plugins.module_utils.haproxy_state import NOT_VALIDATED, OPTIONS, Wanted
@@ -111,6 +117,8 @@ def main() -> None:
     if problem:
         module.fail_json(msg=problem, **result)
     wanted.prune()
+    if module.params["content"] and module.params["backends"] is not None:
+        forget({backend["name"] for backend in module.params["backends"]})
     module.exit_json(**result)
 
 

@@ -27,6 +27,11 @@ options:
   stand_ins:
     description: The same for files that are only made where there are none yet.
     type: dict
+  acme:
+    description: >-
+      Those of I(stand_ins) that are to be issued, C({name: {path, names}}). Where the host has one that was issued for the
+      same names, that stands in.
+    type: dict
   path:
     description: The file that HAProxy reads.
     type: path

@@ -40,9 +40,7 @@ maintenance:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.flask_haproxy.deploy.plugins.module_utils.files import read_file, write_file
-from ansible_collections.flask_haproxy.deploy.plugins.module_utils.haproxy_files import MAINTENANCE
-from ansible_collections.flask_haproxy.deploy.plugins.module_utils.haproxy_maintenance import in_maintenance, tell
+from ansible_collections.flask_haproxy.deploy.plugins.module_utils.haproxy_maintenance import tell, write, written
 from ansible_collections.flask_haproxy.deploy.plugins.module_utils.systemd import audit
 
 
@@ -57,13 +55,13 @@ def main() -> None:
         supports_check_mode=True,
     )
     backend, wanted = module.params["backend"], module.params["state"] == "present"
-    written = in_maintenance(read_file(MAINTENANCE) if MAINTENANCE.is_file() else "")
-    after = sorted({*written, backend} if wanted else set(written) - {backend})
-    changed = after != sorted(written)
+    before = written()
+    after = sorted({*before, backend} if wanted else set(before) - {backend})
+    changed = after != before
     if not module.check_mode:
         # First the file: a worker that starts meanwhile has read it.
         if changed:
-            write_file(MAINTENANCE, "".join(f"{name} on\n" for name in after), 0o600)
+            write(after)
             audit(f"{backend}: maintenance {'begins' if wanted else 'ends'}, by {module.params['who']}")
         told, problem = tell(backend, wanted)
         changed = changed or told

@@ -102,6 +102,19 @@ def release_problems(release: dict[str, str], supported: list[str]) -> Iterator[
         )
 
 
+def _other_app(mine: str, other: str, wanted: list[dict[str, Any]]) -> str:
+    """Return the name of an app that holds a port, and how another one gets it; one that is to stay is not to be removed."""
+    if any(str(entry["owner"]).startswith(f"flask-{other}@") for entry in wanted):
+        return (
+            f"{other}, which has to leave it before. Fix: a port for {other} that is free, and -e app={other}, which deploys "
+            f"it alone; then all. Or another port for {mine}."
+        )
+    return (
+        f"{other}. Fix: another port for {mine}, which then takes over without losing a request where it has got the place "
+        f"of {other} in flask_apps; `ansible-playbook flask_haproxy.deploy.remove -e app={other}` frees the port afterwards."
+    )
+
+
 def port_problems(wanted: list[dict[str, Any]], found: dict[int, Listener]) -> Iterator[str]:
     """Yield the ports that are held by somebody who is not to have them."""
     for entry in wanted:
@@ -117,11 +130,7 @@ def port_problems(wanted: list[dict[str, Any]], found: dict[int, Listener]) -> I
         other_app = re.fullmatch(r"flask-(.+)@\d+\.service", holder.unit)
         if other_app and "@" in unit and not same_app:
             mine = unit.removeprefix("flask-").partition("@")[0]
-            yield (
-                f"port {port}, which {owner} is to listen on, is held by the app {other_app[1]}. Fix: another port for {mine}, "
-                f"which then takes over without losing a request where it has got the place of {other_app[1]} in flask_apps; "
-                f"`ansible-playbook flask_haproxy.deploy.remove -e app={other_app[1]}` frees the port afterwards."
-            )
+            yield f"port {port}, which {owner} is to listen on, is held by the app {_other_app(mine, other_app[1], wanted)}"
         elif holder.unit != unit and not same_app:
             named = holder.unit or f"process {holder.pid}"
             mine = re.sub(r"^flask-(.+)@\d+\.service$", r"\1", owner)

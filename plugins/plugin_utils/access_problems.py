@@ -11,10 +11,9 @@ from ansible_collections.flask_haproxy.deploy.plugins.plugin_utils.apps import A
 from ansible_collections.flask_haproxy.deploy.plugins.plugin_utils.durations import MOST_DAYS, is_duration
 from ansible_collections.flask_haproxy.deploy.plugins.plugin_utils.hostnames import plain_names
 
-# crypt(5), of SHA-256 and SHA-512: a salt, and 43 or 86 characters.
-HASH = re.compile(
-    r"\$(5\$(rounds=\d+\$)?[^$:\s]{0,16}\$[A-Za-z0-9./]{43}|6\$(rounds=\d+\$)?[^$:\s]{0,16}\$[A-Za-z0-9./]{86})"
-)
+# crypt(5), of SHA-256 and SHA-512: a salt, and 43 or 86 characters. With others in its salt, HAProxy would know no password.
+SALT = r"[^\s$!*:;\\\x7f-\U0010ffff]{0,16}"
+HASH = re.compile(rf"\$(5\$(rounds=\d+\$)?{SALT}\$[A-Za-z0-9./]{{43}}|6\$(rounds=\d+\$)?{SALT}\$[A-Za-z0-9./]{{86}})")
 RATE = re.compile(r"[1-9][0-9]{0,8}/[1-9][0-9]{0,4}[smh]")
 
 
@@ -47,7 +46,9 @@ def is_network(network: Any) -> bool:  # noqa: ANN401
     if not isinstance(network, str) or "%" in network:
         return False
     try:
-        ipaddress.ip_network(network, strict=False)
+        found = ipaddress.ip_network(network, strict=False)
     except ValueError:
         return False
-    return True
+    # To Python, 0.0.0.255 is 24 bits as well; to HAProxy it is every address that ends in 0.
+    mask = network.partition("/")[2]
+    return "." not in mask or mask == str(found.netmask)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
@@ -221,6 +221,11 @@ def flask_servers(backends: Sequence[Mapping[str, Any]], server: str, host: str)
             if server in (name, "*") or (host and one["name"].rpartition("-")[0] == host):
                 found.append(name)
     return found
+
+
+def flask_all_out(backends: Sequence[Mapping[str, Any]], out: Collection[str]) -> list[str]:
+    """Return the names of the backends all of whose servers (`backend/server`) are `out`."""
+    return [one["name"] for one in backends if set(flask_servers([one], "*", "")) <= set(out)]
 
 
 def flask_servers_on(backends: Sequence[Mapping[str, Any]], hosts: Sequence[str], only: str = "") -> list[str]:

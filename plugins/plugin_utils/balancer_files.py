@@ -202,6 +202,8 @@ def _pages(backends: Sequence[Mapping[str, Any]], read: Callable[[str], str], fo
         size = len(text.encode(errors="surrogatepass"))
         if HALF.search(text):
             found.problems.append(f"{label}, which is not UTF-8. Fix: save the file as UTF-8.")
+        elif not text:
+            found.problems.append(f"{label}, which is empty. Fix: a page with text, or leave the key out.")
         elif size > MOST_PAGE:
             found.problems.append(f"{label}, of {size} bytes. Fix: at most {MOST_PAGE}, images included.")
         found.files[f"/etc/haproxy/maintenance/{backend['name']}.html"] = text

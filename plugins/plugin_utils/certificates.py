@@ -27,6 +27,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+TEXT = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----")
 KEY = re.compile(r"-----BEGIN ([A-Z ]*PRIVATE KEY)-----.+?-----END \1-----", re.DOTALL)
 # Less than that, and the next deploy may come too late.
 SOON = datetime.timedelta(days=14)
@@ -51,17 +52,31 @@ def read_certificate(certificate: str, key: str | None) -> tuple[Certificate | N
         chain = x509.load_pem_x509_certificates(certificate.encode())
     except ValueError as error:
         return None, [
-            f"is no certificate ({str(error).partition('.')[0]}). Fix: PEM, as in -----BEGIN CERTIFICATE-----."
+            f"is no certificate ({_instead(certificate) or str(error).partition('.')[0]}). Fix: PEM, as in -----BEGIN "
+            "CERTIFICATE-----; of another form `openssl x509 -inform der` makes it, or `openssl pkcs12 -nodes`."
         ]
-    problems = list(_key_problems(chain[0], key)) if key is not None else []
-    problems += [*_chain_problems(chain), *_time_problems(chain)]
     names = names_of(chain[0])
-    if not names:
-        problems.append("names no host (it has no subjectAltName). Fix: one that does; browsers read nothing else.")
+    problems = list(_order_problems(chain))
+    # In another order, the first one is not that which the key and the names belong to.
+    if not problems:
+        problems += _key_problems(chain[0], key) if key is not None else []
+        problems += _end_problems(chain[-1])
+        if not names:
+            problems.append("names no host (it has no subjectAltName). Fix: one that does; browsers read nothing else.")
+    problems += _time_problems(chain)
     found = KEY.search(key or "")
     blocks = [found[0].strip() + "\n"] if found else []
     blocks += [one.public_bytes(Encoding.PEM).decode() for one in chain]
     return Certificate("".join(blocks), names, chain[0].not_valid_after_utc), problems
+
+
+def _instead(text: str) -> str:
+    """Return what a text is that is no certificate, empty where it looks like one."""
+    if re.search("[\ud800-\udfff]", text):
+        # As Ansible gives bytes that are none.
+        return "it is no text"
+    kinds = TEXT.findall(text)
+    return f"it has a {kinds[0]}" if kinds and "CERTIFICATE" not in kinds else ""
 
 
 def names_of(certificate: x509.Certificate) -> tuple[str, ...]:
@@ -81,7 +96,10 @@ def covers(names: Collection[str], hostname: str) -> bool:
 
 def _key_problems(certificate: x509.Certificate, key: str) -> Iterator[str]:
     if not KEY.search(key):
-        yield "has no private key. Fix: name its file as `key`, or add it to this one."
+        yield (
+            "has no private key. Fix: name its file as `key`, or add it to this one, in PEM: of others `openssl pkey -inform der` "
+            "makes it."
+        )
         return
     try:
         private = load_pem_private_key(KEY.search(key)[0].encode(), None)  # type: ignore[index]
@@ -95,7 +113,7 @@ def _key_problems(certificate: x509.Certificate, key: str) -> Iterator[str]:
             yield "has the key of another certificate. Fix: the one that it was requested with."
 
 
-def _chain_problems(chain: Sequence[x509.Certificate]) -> Iterator[str]:
+def _order_problems(chain: Sequence[x509.Certificate]) -> Iterator[str]:
     for one, issuer in itertools.pairwise(chain):
         if not _issued(one, issuer):
             yield (
@@ -103,7 +121,9 @@ def _chain_problems(chain: Sequence[x509.Certificate]) -> Iterator[str]:
                 "Fix: the certificate first, then each one's issuer."
             )
             return
-    last = chain[-1]
+
+
+def _end_problems(last: x509.Certificate) -> Iterator[str]:
     if not _issued(last, last) and not any(_issued(last, root) for root in trusted_roots()):
         yield (
             f"ends at {_subject(last)}, whose issuer {last.issuer.rfc4514_string()} is no root that this machine trusts; "

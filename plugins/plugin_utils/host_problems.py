@@ -19,7 +19,7 @@ from ansible_collections.flask_haproxy.deploy.plugins.plugin_utils.apps import (
     balancer_address,
     is_ip,
 )
-from ansible_collections.flask_haproxy.deploy.plugins.plugin_utils.template_problems import evaluated
+from ansible_collections.flask_haproxy.deploy.plugins.plugin_utils.template_problems import evaluated, slips
 from ansible_collections.flask_haproxy.deploy.plugins.plugin_utils.type_problems import nearest, shown, type_problem
 
 # HAProxy's names of servers have these characters (configuration manual, section 3.2); with them, a line of a unit needs no
@@ -29,6 +29,11 @@ HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,252}")
 RUN_OPTIONS = {"lock_wait": "int"} | dict.fromkeys(
     ("abort", "across_release_command", "flask_app_force", "going_back", "lift", "promote", "with_state"), "bool"
 )
+# And with what the playbooks take besides.
+TOLD = (
+    *RUN_OPTIONS, "app", "archive", "command", "deployment", "follow", "format", "host", "let_go",
+    "request", "server", "since", "state", "weight",
+)  # fmt: skip
 ABSENT = object()
 
 
@@ -39,6 +44,15 @@ def flask_apps_agreed(groups: Groups, hostvars: HostVars) -> Any:  # noqa: ANN40
     """
     found = [value for _, value in _lists(groups, hostvars)]
     return max(found, key=found.count) if found else []
+
+
+def nobody_has_apps(groups: Groups, hostvars: HostVars) -> str:
+    """Return what is to be said where no host has flask_apps, empty where one has; an empty list may be what is meant."""
+    hosts = [*groups.get("app_servers", []), *groups.get("load_balancers", [])]
+    if not hosts or any("flask_apps" in hostvars[host] for host in hosts):
+        return ""
+    other = " flask_app, which is there, is no variable of an inventory." if "flask_app" in hostvars[hosts[0]] else ""
+    return f" No host has it: group_vars is read beside the inventory that -i names, and in its folder.{other}"
 
 
 def difference_problems(apps: Any, groups: Groups, hostvars: HostVars) -> Iterator[str]:  # noqa: ANN401
@@ -173,6 +187,17 @@ def run_problems(names: Sequence[str] | None, groups: Groups, hostvars: HostVars
         if value and names is not None and value not in names:
             yield f"app is {value!r}, which no entry of flask_apps is called. Fix: {nearest(str(value), names)}; or leave it out."
             break
+
+
+def told_problems(told: Sequence[str]) -> Iterator[str]:
+    """Yield the names of variables given with -e which are probably mistyped: the run would go on as if without them."""
+    meant = slips(TOLD) | {f"{name}s": name for name in TOLD}
+    # What canary.yml makes of it.
+    meant |= dict.fromkeys(["canary_weight", *slips(["canary_weight"])], "weight")
+    for name in told:
+        plain = name.lower().replace("-", "_")
+        if name not in TOLD and (plain in TOLD or plain in meant):
+            yield f"{name} is no variable for -e. Fix: {meant.get(plain, plain)}, if that is meant; else another name."
 
 
 def let_go(groups: Groups, hostvars: HostVars) -> list[str]:

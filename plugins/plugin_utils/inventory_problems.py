@@ -29,8 +29,10 @@ from ansible_collections.flask_haproxy.deploy.plugins.plugin_utils.host_problems
     host_problems,
     let_go,
     name_problems,
+    nobody_has_apps,
     run_option,
     run_problems,
+    told_problems,
 )
 from ansible_collections.flask_haproxy.deploy.plugins.plugin_utils.sources import source_problems
 from ansible_collections.flask_haproxy.deploy.plugins.plugin_utils.template_problems import (
@@ -51,13 +53,14 @@ def flask_problems(
     hostvars: HostVars,
     sources: bool = True,
     unlisted: bool = False,
+    told: Sequence[str] = (),
 ) -> list[str]:
     """Return what is wrong with the inventory, a sentence each: where, the key, the value, the fix.
 
     All of it can be known before any host is asked. An empty list means that the functions of apps.py, and the template of
     the role haproxy, accept the same arguments. Without `sources`, those of the apps need not be on
     this machine: where nothing is built. With `unlisted`, `-e app` may name one that has no entry; that may have been the
-    last one, as may those that `-e let_go` names.
+    last one, as may those that `-e let_go` names. `told` are the names of what the run was given with -e.
     """
     given = apps
     apps = evaluated(lambda: given)
@@ -67,12 +70,14 @@ def flask_problems(
         *unreadable,
         *difference_problems(apps, groups, hostvars),
         *name_problems(groups, hostvars),
+        *told_problems(told),
     ]
     if not readable(apps) and not isinstance(apps, list):
         return found
     if not isinstance(apps, list) or not (apps or unlisted or let_go(groups, hostvars)):
         last = " Where the last app is to go: -e let_go=NAME." if apps == [] else ""
-        fix = f"make it a list with one entry an app; README.md shows one.{last}"
+        missing = nobody_has_apps(groups, hostvars)
+        fix = f"make it a list with one entry an app; README.md shows one.{missing}{last}"
         return [*found, f"flask_apps is {shown('', apps)}. Fix: {fix}"]
     usable, problems = _entries(apps, groups, hostvars, sources)
     found += problems

@@ -230,18 +230,19 @@ def flask_left_words(
 
 
 def flask_removal_problem(
-    apps: Sequence[App], name: str, host: str, groups: Groups, known: Sequence[Mapping[str, Any]]
+    apps: Sequence[App], name: str, hosts: Sequence[str], groups: Groups, known: Sequence[Mapping[str, Any]]
 ) -> str:
-    """Return why an app is not to be taken away from a host, `known` being the backends of all balancers; else nothing."""
+    """Return why an app is not to be taken away from hosts, `known` being the backends of all balancers; else nothing."""
     if not NAME.fullmatch(name):
         return f"app is {name!r}. Fix: -e app=NAME, the name of an app that is in no list any more."
-    if name in {app["name"] for app in flask_apps_on(apps, host, groups)}:
+    if listed := [host for host in hosts if name in {app["name"] for app in flask_apps_on(apps, host, groups)}]:
         return (
-            f"{name} is in flask_apps, and {host} in its group. "
-            f"Fix: take its entry out, or {host} out of the group; run flask_haproxy.deploy.site, then this."
+            f"{name} is in flask_apps, and {', '.join(listed)} in its group. Fix: take its entry out, or "
+            f"{listed[0] if len(listed) == 1 else 'them'} out of the group; run flask_haproxy.deploy.site, then this."
         )
-    for backend in known:
-        servers = backend.get("servers", [{"name": f"{host}-"}])
-        if backend["name"] == name and any(server["name"].rpartition("-")[0] == host for server in servers):
-            return f"a balancer still sends requests to {name} on {host}. Fix: run flask_haproxy.deploy.site first, without -e app."
+    # An earlier release of this project has not written down which servers a backend has.
+    servers = [one for backend in known if backend["name"] == name for one in backend.get("servers", [{"name": ""}])]
+    asked = {one["name"].rpartition("-")[0] for one in servers}
+    if found := ", ".join(host for host in hosts if {host, ""} & asked):
+        return f"a balancer still sends requests to {name} on {found}. Fix: run flask_haproxy.deploy.site first, without -e app."
     return ""

@@ -30,7 +30,7 @@ from ansible_collections.flask_haproxy.deploy.plugins.plugin_utils.source_checks
 from ansible_collections.flask_haproxy.deploy.plugins.plugin_utils.source_files import source_files, source_tree
 
 # Raise it when the layout of a release changes: every release is then built anew.
-LAYOUT = 4
+LAYOUT = 5
 KEEP_BUILDS = 40
 # What a release has beside the application and its dependencies.
 OURS = sorted(path for path in (ROLES / "flask_app" / "files").glob("*.py"))

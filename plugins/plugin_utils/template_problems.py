@@ -17,7 +17,17 @@ from jinja2 import TemplateError, Undefined
 # What stands where a value cannot be evaluated, so that the others can be looked at.
 UNREADABLE = "(cannot be evaluated)"
 OF_HOSTS = frozenset(
-    ("ansible_host", "app", "app_address", "app_backup", "app_weight", "flask_apps", "let_go", "number_base")
+    (
+        "ansible_host",
+        "app",
+        "app_address",
+        "app_backup",
+        "app_weight",
+        "flask_app",
+        "flask_apps",
+        "let_go",
+        "number_base",
+    )
 )
 NAMED = 3  # hosts, in a message
 # Variables that nobody misses where they are mistyped.
@@ -32,8 +42,13 @@ def _slips(name: str) -> Iterator[str]:
         yield name[:at] + name[at + 1 : at + 2] + name[at] + name[at + 2 :]
 
 
+def slips(names: Collection[str]) -> dict[str, str]:
+    """Return {mistyped name: name}."""
+    return {slip: name for name in names for slip in _slips(name) if slip not in names}
+
+
 # `flask_app` is what the role takes.
-SLIPS = {slip: name for name in OURS for slip in _slips(name) if slip not in (*OURS, "flask_app")}
+SLIPS = {slip: name for slip, name in slips(OURS).items() if slip != "flask_app"}
 
 
 def evaluated(read: Callable[[], Any], where: str = "", said: Callable[[str, str], object] | None = None) -> Any:  # noqa: ANN401

@@ -1,3 +1,4 @@
+#!/usr/bin/env python
 """Commands of the project."""
 
 import os

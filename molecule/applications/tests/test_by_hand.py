@@ -24,6 +24,17 @@ def test_output_and_status_are_the_commands(web):
     )
 
 
+def test_python_is_found_wherever_a_command_has_it():
+    # Django's own manage.py is a script of `env python`.
+    for command in (
+        "./manage.py shell -c 'print(6 * 7)'",
+        "env A=1 python -c 'print(6 * 7)'",
+        "sh -c 'python -c \"print(6 * 7)\"'",
+    ):
+        done = playbook(*variables(app="polls", command=command), name="playbooks/run.yml")
+        assert "42" in done.stdout, done.stdout
+
+
 def test_without_a_terminal_the_input_is_ours():
     program = "print(len(current_app.url_map._rules) > 3)\nraise SystemExit(5)\n"
     done = subprocess.run(

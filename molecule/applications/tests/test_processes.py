@@ -114,6 +114,17 @@ def test_worker_that_cannot_run_goes_back_and_what_leaves_the_inventory_is_remov
     assert web.check_output("ls /etc/systemd/system | grep 'flask-jobs@[a-z]' || true") == ""
 
 
+def test_timer_that_comes_back_does_not_catch_up_with_what_was_due_without_it(web):
+    nightly = [{"name": "nightly", "command": "flask nightly", "calendar": "03:00", "catch_up": True}]
+    converge(*entry(timers=[]))
+    # As on a host that had it long ago, since when it ran on another one.
+    web.check_output("touch --date='2 days ago' /var/lib/systemd/timers/stamp-flask-jobs@nightly.timer")
+    before = web.check_output("systemctl show --property=ExecMainStartTimestamp flask-jobs@nightly.service")
+    converge(*entry(timers=nightly))
+    assert web.check_output("systemctl is-active flask-jobs@nightly.timer") == "active"
+    assert web.check_output("systemctl show --property=ExecMainStartTimestamp flask-jobs@nightly.service") == before
+
+
 def test_timer_that_is_due_during_a_deploy_runs_once(web, tmp_path):
     due = int(web.check_output("date +%s")) + 12
     calendar = web.check_output("date --utc --date=@%s '+%%Y-%%m-%%d %%H:%%M:%%S UTC'", str(due))

@@ -93,6 +93,25 @@ def known():
     return {backend["name"]: sorted({server["port"] for server in backend["servers"]}) for backend in found}
 
 
+def test_rollback_says_where_there_is_nothing_to_go_back_to():
+    done = playbook(name="playbooks/rollback.yml")
+    assert done.returncode == 0, done.stdout
+    for app in ("probe", "hello"):
+        assert done.stdout.count(f"{app} stays as it is: no other good deployment of it was live.") == 1
+
+
+def test_who_takes_out_the_last_server_of_an_app_is_told():
+    said = "All servers of hello are out by hand: requests are answered 503."
+    names = ["hello/app1-1", "hello/app2-1"]
+    try:
+        found = [playbook("--extra-vars", f"server={name}", name="playbooks/drain.yml").stdout for name in names]
+        assert [said in " ".join(output.split()) for output in found] == [False, True]
+    finally:
+        for name in names:
+            playbook("--extra-vars", f"server={name} lift=true", name="playbooks/drain.yml")
+    assert statuses("hello.test") == {200}
+
+
 def test_app_that_fails_holds_up_no_other(tmp_path, sick, third):
     # One that runs and one that is new; what their entries say as well does not come to the balancer either.
     failing = [
@@ -171,7 +190,7 @@ def test_renamed_app_takes_over_from_the_one_before(third, afterwards):
 def test_app_in_no_list_is_taken_away(afterwards):
     refused(
         playbook(*afterwards, "--extra-vars", "app=renamed", name="playbooks/remove.yml"),
-        "renamed is in flask_apps, and app1 in its group. Fix: take its entry out",
+        "renamed is in flask_apps, and app1, app2 in its group. Fix: take its entry out",
     )
     refused(
         playbook(*variables(flask_apps=[RENAMED]), "--extra-vars", "app=third", name="playbooks/remove.yml"),
