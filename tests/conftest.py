@@ -89,7 +89,7 @@ def parser(request: pytest.FixtureRequest) -> Iterator[Parser]:
     yield found
     assert found.process.stdin is not None
     found.process.stdin.close()
-    found.process.wait(timeout=20)
+    found.process.wait(timeout=300)
 
 
 @pytest.fixture(scope="session")

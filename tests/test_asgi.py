@@ -117,7 +117,7 @@ def served(uvicorn, application):
         yield listening.getsockname()
     finally:
         server.terminate()
-        server.wait(20)
+        server.wait(120)
 
 
 def test_chunked_upload_by_uvicorn(uvicorn):

@@ -11,6 +11,7 @@ import pytest
 
 from tests import loss
 from tests.conftest import PROJECT
+from tests.support import eventually
 
 
 class Faulty(BaseHTTPRequestHandler):
@@ -19,6 +20,7 @@ class Faulty(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def answer(self, status=204):
+        self.server.answered += 1
         self.send_response(status)
         self.send_header("Content-Length", "0")
         self.send_header("X-Instance", "one")
@@ -55,7 +57,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self, *faults):
         super().__init__(("127.0.0.1", 0), Faulty)
         self.faults, self.received, self.done, self.began = faults, [], set(), time.monotonic()
-        self.lock = threading.Lock()
+        self.answered, self.lock = 0, threading.Lock()
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     def once(self, fault):
@@ -75,7 +77,7 @@ def report(*faults, seconds=1.5):
 
 def test_nothing_is_reported_where_nothing_is_wrong():
     found = report()
-    assert found.sent > 50
+    assert found.sent > 20
     assert (found.failed, found.lost, found.doubled) == (0, 0, 0)
     assert found.answered == found.sent
     assert found.servers == {"one": found.sent}
@@ -123,7 +125,7 @@ def test_interrupted_client_reports_what_it_has():
         "--connections=200",
     ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    time.sleep(1.5)
+    eventually(lambda: server.answered > 10, what="answers")
     process.send_signal(2)
     found = json.loads(process.communicate(timeout=20)[0])
     assert found["answered"] == len(found["requests"]) > 5
@@ -133,7 +135,7 @@ def test_interrupted_client_reports_what_it_has():
 @pytest.mark.parametrize("idle", [0.1, 60.0])
 def test_connection_that_was_idle_is_not_used_again(monkeypatch, idle):
     """A server closes what is idle for long; who sends on it nevertheless sees a failure that is nobody's."""
-    monkeypatch.setattr(Faulty, "timeout", 0.2)
+    monkeypatch.setattr(Faulty, "timeout", 0.6)
     monkeypatch.setattr(loss, "IDLE", idle)
     server = Server()
     sent, _ = loss.send(loss.Plan("127.0.0.1", server.server_port, seconds=2, rate=2, connections=2, slow_share=0))

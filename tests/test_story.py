@@ -333,7 +333,7 @@ def test_more_is_ansibles_own_output(tmp_path):
     def output(*arguments, **environment):
         (tmp_path / "file").unlink(missing_ok=True)
         lines = "\n".join(said(play(tmp_path, *arguments, **environment)))
-        return re.sub(r"\d+:\d+:[\d.]+|(?<=ansible-)\S*tmp\S*|\d{6,}", "", lines)
+        return re.sub(r"\d{4}-\d\d-\d\d|\d+:\d+:[\d.]+|(?<=ansible-)\S*tmp\S*|\d{6,}", "", lines)
 
     own = output("-v")
     assert "PLAY RECAP" in own

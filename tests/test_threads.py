@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from tests.conftest import PROJECT
+from tests.support import eventually
 
 sys.path.append(str(PROJECT / "roles" / "flask_app" / "files"))
 
@@ -96,9 +97,9 @@ def test_no_more_requests_run_than_there_may(loop):
 def test_files_are_answered_while_all_threads_are_at_work(loop):
     until = threading.Event()
     busy = loop.bring(*(Channel(until=until) for _ in range(loop.threads.limit + 2)))
-    eventually = time.monotonic() + 20
+    end = time.monotonic() + 20
     while Channel.count < loop.threads.limit:
-        assert time.monotonic() < eventually
+        assert time.monotonic() < end
         time.sleep(0.01)
     assert all_done(loop.bring(*(Channel("/static/app.css") for _ in range(20))))
     # They have not made room for another request of the application.
@@ -121,7 +122,7 @@ def test_files_without_end_keep_nobody_waiting(loop):
     loop.bring(*(File("/static/app.css") for _ in range(20)))
     time.sleep(0.1)
     others = loop.bring(Channel(), Channel("/health"), Channel(), Channel("/health"))
-    found = [channel.done.wait(5) for channel in others]
+    found = [channel.done.wait(20) for channel in others]
     over.set()
     assert found == [True] * 4
 
@@ -246,7 +247,7 @@ def test_who_waits_for_a_client_holds_no_thread(loop):
 
     slow = loop.bring(*(Slow() for _ in range(40)))
     assert all_done(loop.bring(*(Channel(seconds=0.01) for _ in range(12))))
-    assert len(parked) == 40
+    eventually(lambda: len(parked) == 40, what="all of the slow ones")
     assert not loop.threads.quiet()
     flushed.set()
     assert all_done(slow)
@@ -305,7 +306,7 @@ def test_who_waits_for_a_client_with_a_lock_goes_on_beside_those_that_wait_for_i
     others = loop.bring(*(Locked() for _ in range(4)))
     time.sleep(0.2)
     flushed.set()
-    assert all(channel.done.wait(5) for channel in (*first, *others))
+    assert all(channel.done.wait(20) for channel in (*first, *others))
 
 
 @pytest.mark.parametrize("error", [RuntimeError("x"), SystemExit(3), KeyboardInterrupt()])
@@ -324,7 +325,7 @@ def test_threads_do_not_spin_and_do_not_grow(loop):
     for _ in range(5):
         assert all_done(loop.bring(*(Channel(seconds=0.01) for _ in range(30))))
     assert loop.threads.threads <= loop.threads.limit + 2
-    time.sleep(0.3)
+    eventually(lambda: loop.threads.asleep, what="threads that sleep")
     turns = loop.turns
     time.sleep(0.5)
     assert loop.turns - turns <= 2, "the leader does not wait"

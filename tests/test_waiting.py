@@ -1,5 +1,6 @@
 """What the callback `waiting` prints, and when."""
 
+import re
 import time
 from types import SimpleNamespace
 
@@ -30,7 +31,7 @@ def test_long_task_is_told_more_than_once():
     while len(lines) < 4:
         assert time.monotonic() < end, lines
         time.sleep(0.01)
-    assert lines[:4] == ["... web: Install HAProxy (0 s)"] * 4
+    assert [line for line in lines if not re.fullmatch(r"\.\.\. web: Install HAProxy \(\d+ s\)", line)] == []
 
 
 def test_task_that_has_ended_is_not_told():

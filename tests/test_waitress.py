@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import FILES, install
+from tests.support import eventually
 
 APPLICATION = '''
 import gzip, io, os, tempfile, threading, time
@@ -22,10 +23,10 @@ let_go = threading.Event()
 
 
 class Slow(io.FileIO):
-    """A disk of 25 MB a second."""
+    """A disk of 10 MB a second."""
 
     def read(self, size=-1):
-        time.sleep(size / 25e6)
+        time.sleep(size / 10e6)
         return super().read(size)
 
 
@@ -33,6 +34,7 @@ def app(environ, start_response):
     path, wrap = environ["PATH_INFO"], environ["wsgi.file_wrapper"]
     environ["wsgi.input"].read()
     if path == "/wait":
+        open(os.environ["LARGE"] + ".waits", "w").close()
         let_go.wait(20)
     if path == "/let_go":
         let_go.set()
@@ -40,7 +42,7 @@ def app(environ, start_response):
         start_response("200 OK", [(f"X-{number}", "x" * 200) for number in range(int(environ["QUERY_STRING"]))])
         return [b"h"]
     if path == "/second":
-        time.sleep(1)
+        time.sleep(4)
     if path == "/fail":
         raise ValueError("it fails")
     if path == "/bare_head":
@@ -236,7 +238,7 @@ def test_visitor_of_the_path_of_the_check_is_answered_by_the_application(instanc
 def test_check_of_an_application_of_one_thread_gets_the_status_that_it_expects(instance):
     with instance.connect() as waiting:
         waiting.sendall(b"GET /wait HTTP/1.1\r\nHost: test\r\n\r\n")
-        time.sleep(0.3)
+        eventually(Path(f"{instance.large}.waits").exists, what="the application at work")
         assert instance.ask("/health").startswith(b"HTTP/1.1 204 ")
 
 
@@ -271,7 +273,7 @@ def test_others_are_answered_beside_one_who_takes_a_file_as_fast_as_it_is_read(i
     assert all(answer.startswith(b"HTTP/1.1 200") for answer in answers)
     # They have not waited for its end, two seconds later.
     assert taking.is_alive()
-    taking.join(30)
+    taking.join(120)
     assert sum(got) > 50_000_000
 
 
@@ -319,7 +321,7 @@ def test_request_on_a_kept_connection_is_read_before_that_is_closed(instance):
 def test_stop_waits_for_a_slow_request_and_answers_others(instance):
     slow = threading.Thread(target=instance.ask, args=["/wait"])
     slow.start()
-    time.sleep(0.3)
+    eventually(Path(f"{instance.large}.waits").exists, what="the application at work")
     old = str(instance.process.pid).encode()
     instance.process.send_signal(signal.SIGTERM)
     time.sleep(0.3)

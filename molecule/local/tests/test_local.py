@@ -5,22 +5,25 @@ import re
 
 import pytest
 
-from tests.support import ask, host, hosts_of
+from tests.support import ask, eventually, host, hosts_of
 
 OWN = hosts_of("app_servers")[0]
 COMMAND = "cd /home/admin/project && . .venv/bin/activate && ansible-playbook site.yml"
 
 
-def hello(sequence):
-    return [f"Hello from Flask App {number}!\n" for number in sequence]
+def strict(bodies):
+    """Say whether answers are of 1, 2, 3, 1, … from any start."""
+    numbers = [int(re.fullmatch(r"Hello from Flask App (\d)!\n?", body)[1]) for body in bodies]
+    return all(after == before % 3 + 1 for before, after in itertools.pairwise(numbers))
 
 
 def test_answers_in_rotation():
-    answers = [answer["body"] for answer in ask(6, of=OWN)]
-    assert answers in (hello([1, 2, 3, 1, 2, 3]), hello([2, 3, 1, 2, 3, 1]), hello([3, 1, 2, 3, 1, 2]))
     own = host(OWN)
-    bodies = [own.check_output("curl --silent --fail http://127.0.0.1/") for _ in range(6)]
-    assert all(before != after for before, after in itertools.pairwise(bodies))
+    # A server that a busy machine had take too long for a check has another place in the order until the next reload.
+    own.check_output("systemctl reload haproxy.service")
+    eventually(lambda: strict([answer["body"] for answer in ask(6, of=OWN)]), what="1, 2, 3, 1, …")
+    curl = "curl --silent --fail http://127.0.0.1/"
+    eventually(lambda: strict([own.check_output(curl) for _ in range(6)]), what="1, 2, 3, 1, … to itself")
 
 
 @pytest.mark.parametrize("options", ["", "--check --diff"], ids=["run", "check"])

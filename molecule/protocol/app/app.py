@@ -192,7 +192,7 @@ def stream(environ: Environ, start_response: Start) -> Iterable[bytes]:
     start_response("200 OK", TEXT)
     for number in range(3):
         yield b"block %d\n" % number
-        time.sleep(0.7 if number == 0 else 0)
+        time.sleep(3 if number == 0 else 0)
 
 
 @path
