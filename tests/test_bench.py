@@ -1,5 +1,6 @@
 """The parts of `make bench` that need no host: medians, tables, changed configurations, the plot."""
 
+import re
 import xml.etree.ElementTree as ET
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from bench import costs, figures, floor, host, plot, report
 from bench.provision import STEPS, WAYS
 from bench.variants import CONNECTIONS, VARIANTS
+from tests.conftest import PROJECT
 from tests.rendering import render
 
 SPENT = {"instances": 2.0, "haproxy": 1.0, "journal": 0.5, "wrk": 0.25, "elsewhere": 0.1}
@@ -145,3 +147,11 @@ def test_the_floor_calls_the_application_and_closes_its_answer():
     assert floor.call(app) == b"Hello you"
     assert floor.calls_a_second(app, 0.01) > 100
     assert len(closed) > 100
+
+
+def test_figures_of_the_readme_are_those_of_the_last_time():
+    section = (PROJECT / "README.md").read_text().split("## How fast")[1].split("\n## ")[0]
+    page = (PROJECT / "docs" / "benchmarks.md").read_text()
+    found = re.findall(r"\d,\d{3}|\d+\.\d", section)
+    assert len(found) == 9
+    assert [figure for figure in found if not re.search(rf"(?<![\d.,]){re.escape(figure)} \(", page)] == []
